@@ -7,11 +7,16 @@ RUN := .venv/bin/python -m
 .PHONY: book test lab bench lock clean
 .DEFAULT_GOAL := book
 
+# uv knows nothing of pip's settings, so an index that pip was told to use is passed on to it.
 .venv/.installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13) and "The book needs Python 3.11 to 3.13, this is " + sys.version.split()[0] + ". Name another one: make $(MAKECMDGOALS) PYTHON=python3.11")'
 	$(PYTHON) -m venv .venv
 	.venv/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
-	.venv/bin/uv pip install --quiet --python .venv/bin/python --constraints constraints.txt --editable ".[dev]"
-	touch $@
+	@echo "Installing the packages of constraints.txt, a few minutes and about 8 GB ..."
+	@index=$$(.venv/bin/pip config get global.index-url 2>/dev/null || printenv PIP_INDEX_URL); \
+	.venv/bin/uv pip install --quiet --python .venv/bin/python --constraints constraints.txt \
+	    $${index:+--default-index "$$index"} --editable ".[dev]"
+	@touch $@
 
 book: .venv/.installed      ## execute every notebook, build _build/html
 	$(RUN) helpers book --profile $(PROFILE)

@@ -1,0 +1,185 @@
+"""Every codec of the book by name: what it is, what it takes, how to build it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numcodecs.abc import Codec
+from numcodecs.registry import register_codec
+
+from helpers.codecs import classical
+from helpers.codecs.cae import CaeCodec
+from helpers.codecs.spiht import SpihtCodec
+from helpers.codecs.wavelet import WaveletCodec
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What the catalogue says about a codec.
+
+    Parameters
+    ----------
+    name : str
+        What `get` takes.
+    label : str
+        How figures and tables call it.
+    lossless, lossy : bool
+        Which of the two it can be; some can be both, and are lossless by default.
+    dtypes : tuple of str
+        Pixel types it holds (lossless codecs: exactly).
+    text : str
+        One line on how it works.
+    build : callable
+        Makes the codec from options.
+    """
+
+    name: str
+    label: str
+    lossless: bool
+    lossy: bool
+    dtypes: tuple[str, ...]
+    text: str
+    build: Callable[..., Codec]
+
+
+_8, _16, _S = ("uint8",), ("uint8", "uint16"), ("uint8", "uint16", "int16")
+
+
+def _cae_float(**options) -> Codec:
+    return CaeCodec(**{"latent": "float32", "coder": "none", **options})
+
+
+CATALOGUE = {
+    entry.name: entry
+    for entry in (
+        Entry("png", "PNG", True, False, _16, "row filters and Deflate", classical.Png),
+        Entry("jpeg", "JPEG", False, True, _8, "8x8 DCT, Huffman codes", classical.Jpeg),
+        Entry(
+            *("jpeg2000", "JPEG 2000", True, True, _S),
+            *("wavelet, bit planes, arithmetic coder", classical.Jpeg2000),
+        ),
+        Entry(
+            *("htj2k", "HTJ2K", True, True, _S),
+            *("JPEG 2000 with a faster block coder", classical.Htj2k),
+        ),
+        Entry(
+            *("jpegls", "JPEG-LS", True, True, _16),
+            *("prediction and Golomb codes; lossy with a bounded error", classical.JpegLs),
+        ),
+        Entry(
+            *("jpegxl", "JPEG XL", True, True, _16),
+            *("adaptive trees (lossless), variable DCT (lossy)", classical.JpegXl),
+        ),
+        Entry(
+            "avif", "AVIF", True, True, _8, "intra coding of the video codec AV1", classical.Avif
+        ),
+        Entry(
+            *("webp", "WebP", True, False, _8),
+            *("prediction and LZ77 of colour pixels", classical.WebP),
+        ),
+        Entry(
+            *("wavelet", "Coiflet wavelet", False, True, _S),
+            *("Coiflet, dead-zone quantiser, context-adaptive range coder", WaveletCodec),
+        ),
+        Entry(
+            *("spiht", "SPIHT", False, True, _S),
+            *("9/7 wavelet, zerotrees of bit planes; any prefix decodes", SpihtCodec),
+        ),
+        Entry(
+            *("cae", "CAE", False, True, _S),
+            *("convolutional auto-encoder, float latent", _cae_float),
+        ),
+        Entry(
+            *("cae-brotli", "CAE + Brotli", False, True, _S),
+            *("convolutional auto-encoder, 8-bit latent, Brotli", CaeCodec),
+        ),
+    )
+}
+
+for _codec in (
+    *(SpihtCodec, WaveletCodec, CaeCodec, classical.Png, classical.Jpeg, classical.Jpeg2000),
+    *(classical.Htj2k, classical.JpegLs, classical.JpegXl, classical.Avif, classical.WebP),
+):
+    register_codec(_codec)
+
+
+def names(lossless: bool | None = None) -> list[str]:
+    """Names of the codecs.
+
+    Parameters
+    ----------
+    lossless : bool, optional
+        True for those that can be lossless, False for those that can be lossy.
+
+    Returns
+    -------
+    list of str
+    """
+    return [
+        name
+        for name, entry in CATALOGUE.items()
+        if lossless is None or (entry.lossless if lossless else entry.lossy)
+    ]
+
+
+def fitting(dtype: np.dtype) -> list[str]:
+    """Names of the codecs that hold a pixel type.
+
+    Parameters
+    ----------
+    dtype : numpy.dtype
+
+    Returns
+    -------
+    list of str
+    """
+    return [name for name, entry in CATALOGUE.items() if np.dtype(dtype).name in entry.dtypes]
+
+
+def find(name: str) -> Entry:
+    """Entry of a codec.
+
+    Parameters
+    ----------
+    name : str
+
+    Raises
+    ------
+    ValueError
+        If there is no such codec.
+    """
+    if name not in CATALOGUE:
+        raise ValueError(f"There is no codec '{name}'; choose one of {', '.join(CATALOGUE)}.")
+    return CATALOGUE[name]
+
+
+def get(name: str, **options) -> Codec:
+    """Build a codec.
+
+    Parameters
+    ----------
+    name : str
+        One of `names`.
+    **options
+        What its class takes, for example ``step=4`` for ``"wavelet"``.
+
+    Returns
+    -------
+    numcodecs.abc.Codec
+        With ``encode(array) -> bytes`` and ``decode(bytes) -> array``.
+
+    Raises
+    ------
+    ValueError
+        If there is no such codec, or it has no such option or value.
+
+    Examples
+    --------
+    >>> codec = get("png")
+    >>> codec.decode(codec.encode(np.eye(3, dtype=np.uint8))).tolist()
+    [[1, 0, 0], [0, 1, 0], [0, 0, 1]]
+    """
+    try:
+        return find(name).build(**options)
+    except TypeError as error:
+        raise ValueError(f"The codec '{name}' does not take these options ({error}).") from error

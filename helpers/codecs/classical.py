@@ -1,0 +1,195 @@
+"""The classical codecs: the ready classes of `imagecodecs.numcodecs`, made safe for grey images.
+
+Each class adds only what a measurement needs: it refuses a pixel type the format would change
+silently, keeps 1-pixel-wide images two-dimensional, and reports damage as `BitstreamError`.
+Without a quality parameter a codec is lossless wherever its format can be.
+
+The formats are the subject of the notebook *Classical codecs*.
+"""
+
+from typing import ClassVar
+
+import imagecodecs.numcodecs as ready
+import numpy as np
+
+from helpers.codecs.container import check_image
+from helpers.errors import BitstreamError
+
+_EIGHT, _UNSIGNED, _ALL = ("uint8",), ("uint8", "uint16"), ("uint8", "uint16", "int16")
+
+
+class _Grey:
+    """What every adapter shares; stands before a ready codec among the bases of a class."""
+
+    dtypes: ClassVar[tuple[str, ...]]
+    defaults: ClassVar[dict] = {"squeeze": False}  # numcodecs would flatten a 1-pixel side
+
+    def __init__(self, **options):
+        super().__init__(**{**self.defaults, **options})
+
+    def encode(self, buf: np.ndarray) -> bytes:
+        """Code an image.
+
+        Parameters
+        ----------
+        buf : (H, W) array of one of ``dtypes``
+
+        Returns
+        -------
+        bytes
+
+        Raises
+        ------
+        ValueError
+            If the format cannot hold the image's pixel type, or it is no grey image.
+        """
+        image = check_image(buf)
+        if image.dtype.name not in self.dtypes:
+            from helpers.codecs.catalogue import fitting
+
+            raise ValueError(
+                f"'{self.codec_id}' holds {' and '.join(self.dtypes)} pixels, not "
+                f"{image.dtype}; use one of {', '.join(fitting(image.dtype))}."
+            )
+        return bytes(self._encode(image))
+
+    def decode(self, buf: bytes, out: np.ndarray | None = None) -> np.ndarray:
+        """Decode a stream of this codec.
+
+        Parameters
+        ----------
+        buf : bytes
+        out : numpy.ndarray, optional
+            Array to fill instead of a new one.
+
+        Returns
+        -------
+        (H, W) array
+
+        Raises
+        ------
+        BitstreamError
+            If the format's decoder refuses the stream.
+        """
+        try:
+            image = self._decode(bytes(buf))
+        except Exception as error:
+            raise BitstreamError(
+                f"The '{self.codec_id}' decoder refuses the stream ({error}); it is truncated, "
+                "altered or of another format."
+            ) from error
+        if image.ndim == 3:  # grey that a format without grey carries as equal colours
+            image = np.ascontiguousarray(image[..., 0])
+        if out is not None:
+            out[...] = image.reshape(out.shape)
+            return out
+        return image
+
+    def _encode(self, image: np.ndarray) -> bytes:
+        return super().encode(image)
+
+    def _decode(self, stream: bytes) -> np.ndarray:
+        return super().decode(stream)
+
+
+class Png(_Grey, ready.Png):
+    """PNG, lossless: row filters and Deflate. ``level``: 0 to 9 (default, the smallest)."""
+
+    codec_id = "png"
+    dtypes = _UNSIGNED
+    defaults: ClassVar = {**_Grey.defaults, "level": 9}
+
+
+class Jpeg(_Grey, ready.Jpeg):
+    """Baseline JPEG, lossy: 8x8 DCT and Huffman codes fitted to the image. ``level``: 1 to 100."""
+
+    codec_id = "jpeg"
+    dtypes = _EIGHT
+    defaults: ClassVar = {**_Grey.defaults, "optimize": True, "level": 75}
+
+
+class Jpeg2000(_Grey, ready.Jpeg2k):
+    """JPEG 2000 codestream: 9/7 wavelet at a target PSNR ``level`` (dB), or lossless 5/3."""
+
+    codec_id = "jpeg2000"
+    dtypes = _ALL
+
+    def __init__(self, level: float | None = None, **options):
+        # A raw codestream: the boxes of a .jp2 file would cost 85 bytes and say nothing new.
+        options = {"codecformat": "j2k", "reversible": not level, **options}
+        super().__init__(**options)
+        self.level = level  # the ready class would cut it to whole decibels
+
+
+class Htj2k(_Grey, ready.Htj2k):
+    """High-throughput JPEG 2000: quantisation step ``level`` (share of the range), or lossless."""
+
+    codec_id = "htj2k"
+    dtypes = _ALL
+
+    def __init__(self, level: float | None = None, **options):
+        super().__init__(**{"level": level, "reversible": not level, **options})
+
+
+class JpegLs(_Grey, ready.Jpegls):
+    """JPEG-LS: prediction and Golomb codes. ``level``: largest pixel error, 0 is lossless."""
+
+    codec_id = "jpegls"
+    dtypes = _UNSIGNED
+
+
+class JpegXl(_Grey, ready.Jpegxl):
+    """JPEG XL: lossless, or lossy at a perceptual ``distance`` (0.01 to 25).
+
+    ``effort="best"``, the lossless default, keeps the smallest of efforts 3, 7 and 9: on small
+    images the highest effort does not always win.
+    """
+
+    codec_id = "jpegxl"
+    dtypes = _UNSIGNED
+    efforts: ClassVar[tuple[int, ...]] = (3, 7, 9)
+
+    def __init__(self, distance: float | None = None, effort: int | str | None = None, **options):
+        effort = effort or (7 if distance else "best")
+        super().__init__(
+            **{"distance": distance, "effort": effort, "lossless": not distance, **options}
+        )
+
+    def _encode(self, image: np.ndarray) -> bytes:
+        if self.effort != "best":
+            return super()._encode(image)
+        streams = (JpegXl(self.distance, effort).encode(image) for effort in self.efforts)
+        return min(streams, key=len)
+
+
+class Avif(_Grey, ready.Avif):
+    """AVIF, the intra coding of AV1: ``level`` 0 to 99, or lossless.
+
+    The library ignores the quality of a grey array, so lossy grey travels as three equal
+    channels of which only the luma is kept. Above 8 bits it is silently inexact: refused.
+    ``speed`` is 6 as in the reference encoder; 0 takes some 30 times as long and gains a few
+    tenths of a decibel.
+    """
+
+    codec_id = "avif"
+    dtypes = _EIGHT
+    defaults: ClassVar = {**_Grey.defaults, "numthreads": 1, "speed": 6}
+
+    def _encode(self, image: np.ndarray) -> bytes:
+        if self.level is None:
+            return super()._encode(image)
+        lossy = ready.Avif(
+            level=self.level, speed=self.speed, pixelformat="400", numthreads=1, squeeze=False
+        )
+        return lossy.encode(np.stack([image] * 3, axis=-1))
+
+
+class WebP(_Grey, ready.Webp):
+    """WebP, lossless only: its lossy mode squeezes grey into 16 to 235. Needs three channels."""
+
+    codec_id = "webp"
+    dtypes = _EIGHT
+    defaults: ClassVar = {**_Grey.defaults, "lossless": True, "method": 6}
+
+    def _encode(self, image: np.ndarray) -> bytes:
+        return super()._encode(np.stack([image] * 3, axis=-1))

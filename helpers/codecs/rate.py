@@ -1,0 +1,226 @@
+"""Codecs at a given size or a given quality, so that families can be compared like with like.
+
+Every family has one parameter that trades bytes for quality, each in its own units. A
+*ladder* puts its values on numbered rungs, from coarse to fine; bisection over the rungs
+finds the finest that fits a size, or the coarsest that reaches a PSNR, in about ten trials.
+
+Taught in the section "Equal bytes" of *Measuring compression*.
+"""
+
+from collections.abc import Callable
+from typing import ClassVar
+
+import numpy as np
+from numcodecs.abc import Codec
+from numcodecs.registry import register_codec
+
+from helpers.codecs.catalogue import find, get
+from helpers.codecs.container import check_image
+from helpers.codecs.spiht import SpihtCodec, truncate
+
+# Rungs and the option of each; codecs that can be lossless have that as one more, the last.
+_LADDERS: dict[str, tuple[int, Callable[[int], dict]]] = {
+    "jpeg": (100, lambda rung: {"level": 1 + rung}),
+    "jpeg2000": (2200, lambda rung: {"level": 10 + rung / 20}),
+    "htj2k": (1024, lambda rung: {"level": 2 ** (-1 - rung / 64)}),
+    "jpegls": (127, lambda rung: {"level": 127 - rung}),
+    "jpegxl": (180, lambda rung: {"distance": 25 * 2 ** (-rung / 16)}),
+    "avif": (100, lambda rung: {"level": rung}),
+    "wavelet": (768, lambda rung: {"step": 2 ** (16 - rung / 32)}),
+}
+_OWN_BUDGET = ("spiht", "wavelet")  # these take bpp= or size= themselves
+
+
+class _Aimed(Codec):
+    """A codec family aimed at a target; decodes every stream of that family."""
+
+    def __init__(self, name: str, **options):
+        if name not in _LADDERS and name not in _OWN_BUDGET:
+            find(name)
+            raise ValueError(
+                f"'{name}' has no parameter that trades bytes for quality; choose one of "
+                f"{', '.join(dict.fromkeys([*_LADDERS, *_OWN_BUDGET]))}."
+            )
+        self.name = name
+        self.options = options
+
+    def get_config(self) -> dict:
+        """Configuration from which `from_config` builds the same codec."""
+        config = {key: value for key, value in vars(self).items() if key != "options"}
+        return {"id": self.codec_id, **config, **self.options}
+
+    def decode(self, buf: bytes, out: np.ndarray | None = None) -> np.ndarray:
+        """Decode a stream; see the family's own ``decode``."""
+        return get(self.name).decode(buf, out)
+
+    def _top(self, image: np.ndarray) -> bytes | None:
+        """Lossless stream, where the family has one."""
+        entry = find(self.name)
+        return get(self.name, **self.options).encode(image) if entry.lossless else None
+
+    def _at(self, image: np.ndarray, rung: int) -> bytes:
+        return get(self.name, **_LADDERS[self.name][1](rung), **self.options).encode(image)
+
+
+class AtRate(_Aimed):
+    """The best stream of a family that takes at most a number of bits per pixel.
+
+    Parameters
+    ----------
+    name : str
+        Codec family.
+    bpp : float
+        Largest size of the whole stream, header included, in bits per pixel.
+    spare : int
+        Bytes to leave free, for an envelope to come.
+    **options
+        Passed on to the family.
+    """
+
+    codec_id: ClassVar[str] = "at-rate"
+
+    def __init__(self, name: str, bpp: float, spare: int = 0, **options):
+        super().__init__(name, **options)
+        if not bpp > 0:
+            raise ValueError(f"A rate must be above 0 bits per pixel, not {bpp}.")
+        self.bpp = bpp
+        self.spare = spare
+
+    def encode(self, buf: np.ndarray) -> bytes:
+        """Code an image as well as the rate allows.
+
+        Parameters
+        ----------
+        buf : (H, W) integer array
+
+        Returns
+        -------
+        bytes
+            At most ``bpp * H * W / 8 - spare`` of them.
+
+        Raises
+        ------
+        ValueError
+            If the family has no stream that small.
+        """
+        image = check_image(buf)
+        limit = int(self.bpp * image.size / 8) - self.spare
+        if self.name in _OWN_BUDGET:
+            if limit < 1:
+                raise _too_small(self.name, limit)
+            return get(self.name, bpp=8 * (limit + 0.5) / image.size, **self.options).encode(image)
+        top = self._top(image)
+        if top is not None and len(top) <= limit:
+            return top
+        low, high, best = 0, _LADDERS[self.name][0] - 1, None
+        while low <= high:
+            middle = (low + high) // 2
+            stream = self._at(image, middle)
+            if len(stream) <= limit:
+                best, low = stream, middle + 1
+            else:
+                high = middle - 1
+        if best is None:
+            raise _too_small(self.name, limit)
+        return best
+
+
+class AtPsnr(_Aimed):
+    """The smallest stream of a family that reaches a PSNR.
+
+    Parameters
+    ----------
+    name : str
+        Codec family.
+    psnr : float
+        Peak signal-to-noise ratio to reach, in dB.
+    peak : float, optional
+        The signal's peak; the largest value of the image's pixel type when omitted.
+    **options
+        Passed on to the family.
+    """
+
+    codec_id: ClassVar[str] = "at-psnr"
+
+    def __init__(self, name: str, psnr: float, peak: float | None = None, **options):
+        super().__init__(name, **options)
+        self.psnr = psnr
+        self.peak = peak
+
+    def encode(self, buf: np.ndarray) -> bytes:
+        """Code an image in as few bytes as the quality allows.
+
+        Parameters
+        ----------
+        buf : (H, W) integer array
+
+        Returns
+        -------
+        bytes
+
+        Raises
+        ------
+        ValueError
+            If the family cannot reach the quality.
+        """
+        image = check_image(buf)
+        peak = self.peak or 2 ** (8 * image.dtype.itemsize) - 1
+        largest_mse = peak**2 / 10 ** (self.psnr / 10)
+
+        def reaches(stream: bytes) -> bool:
+            error = self.decode(stream).astype(np.float64) - image
+            return float(np.mean(error**2)) <= largest_mse
+
+        if self.name == "spiht":
+            best = SpihtCodec(**self.options).encode(image)
+            if not reaches(best):
+                raise ValueError(f"'spiht' does not reach {self.psnr} dB on this image.")
+            return _shortest(best, reaches)
+        best, low, high = self._top(image), 0, _LADDERS[self.name][0] - 1
+        while low <= high:
+            middle = (low + high) // 2
+            stream = self._at(image, middle)
+            if reaches(stream):
+                best, high = stream if best is None else min(best, stream, key=len), middle - 1
+            else:
+                low = middle + 1
+        if best is None:
+            raise ValueError(f"'{self.name}' does not reach {self.psnr} dB on this image.")
+        return best
+
+
+def at_rate(name: str, bpp: float, **options) -> AtRate:
+    """Codec whose streams are as good as `bpp` bits per pixel allow; see `AtRate`."""
+    return AtRate(name, bpp, **options)
+
+
+def at_psnr(name: str, psnr: float, **options) -> AtPsnr:
+    """Codec whose streams are as small as a PSNR of `psnr` dB allows; see `AtPsnr`."""
+    return AtPsnr(name, psnr, **options)
+
+
+def _shortest(stream: bytes, reaches: Callable[[bytes], bool]) -> bytes:
+    """Shortest prefix of an embedded stream that is good enough."""
+    low, high = 0, len(stream)
+    while low < high:
+        middle = (low + high) // 2
+        try:
+            enough = reaches(truncate(stream, middle))
+        except ValueError:  # not even the header fits
+            enough = False
+        if enough:
+            high = middle
+        else:
+            low = middle + 1
+    return truncate(stream, high)
+
+
+def _too_small(name: str, limit: int) -> ValueError:
+    return ValueError(
+        f"'{name}' has no stream of at most {max(limit, 0)} bytes for this image; "
+        "ask for a higher rate."
+    )
+
+
+register_codec(AtRate)
+register_codec(AtPsnr)

@@ -1,0 +1,65 @@
+"""NIfTI volumes: how MRI travels between laboratories."""
+
+import gzip
+import os
+from pathlib import Path
+
+import numpy as np
+
+from helpers.errors import DataError
+
+
+def read_volume(
+    source: str | os.PathLike | bytes, *, stored: bool = False, name: str = ""
+) -> tuple[np.ndarray, tuple[float, float, float]]:
+    """Read a 3-D volume.
+
+    Parameters
+    ----------
+    source : path or bytes
+        A ``.nii`` or ``.nii.gz`` file, or its contents (gzipped or not).
+    stored : bool
+        True: the file's own integers in the file's own axes, scale slope ignored. False: the
+        scaled values in canonical axes, where the first index runs to the patient's right,
+        the second to the front, the third to the top of the head (RAS+).
+    name : str
+        What error messages call the source, for bytes.
+
+    Returns
+    -------
+    volume : (X, Y, Z) array
+        Integers where `stored`, otherwise what the scale slope gives.
+    spacing : tuple of float
+        Millimetres between voxels along each axis.
+
+    Raises
+    ------
+    DataError
+        If it cannot be read or is not three-dimensional.
+    """
+    import nibabel
+
+    name = name or ("the given bytes" if isinstance(source, bytes) else str(source))
+    try:
+        raw = source if isinstance(source, bytes) else Path(source).read_bytes()
+        raw = gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw
+        image = nibabel.Nifti1Image.from_bytes(raw)
+        image = image if stored else nibabel.as_closest_canonical(image)
+        data = image.dataobj.get_unscaled() if stored else np.asanyarray(image.dataobj)
+        volume = np.asarray(data)
+    except OSError as error:
+        raise DataError(f"The file {name} cannot be read ({error}).") from error
+    except Exception as error:
+        raise DataError(
+            f"{name} is not a NIfTI volume that can be read ({type(error).__name__}); check "
+            "that it was copied whole."
+        ) from error
+    volume = np.squeeze(volume, axis=tuple(range(3, volume.ndim)) if _flat(volume) else ())
+    if volume.ndim != 3:
+        raise DataError(f"{name} has {volume.ndim} axes; a volume with 3 is needed.")
+    return volume, tuple(float(step) for step in image.header.get_zooms()[:3])
+
+
+def _flat(volume: np.ndarray) -> bool:
+    """Whether the axes after the third hold one entry each."""
+    return all(length == 1 for length in volume.shape[3:])

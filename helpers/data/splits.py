@@ -1,0 +1,134 @@
+"""Splits by patient: what a network saw of a person, it must not be tested on.
+
+The book shows why in *Data and DICOM*, section "Splitting by patient".
+"""
+
+from collections.abc import Collection, Iterator
+
+import numpy as np
+
+from helpers.data.imageset import ImageSet
+
+
+def by_patient(imageset: ImageSet, test: float = 0.2, seed: int = 0) -> tuple[ImageSet, ImageSet]:
+    """Split a set in two so that no patient is in both.
+
+    Parameters
+    ----------
+    imageset : ImageSet
+    test : float
+        Share of the patients to test on, between 0 and 1; at least one patient stays on
+        either side.
+    seed : int
+        The same seed gives the same split.
+
+    Returns
+    -------
+    train, test : ImageSet
+        Their images keep the order of the set.
+
+    Raises
+    ------
+    ValueError
+        If the share is out of range or there is one patient only.
+    """
+    if not 0 < test < 1:
+        raise ValueError(f"The share of patients to test on must lie between 0 and 1, not {test}.")
+    patients = _shuffled(imageset, seed, at_least=2)
+    count = min(max(round(test * len(patients)), 1), len(patients) - 1)
+    return _divide(imageset, set(patients[:count]))
+
+
+def hold_out(imageset: ImageSet, patients: Collection[str]) -> tuple[ImageSet, ImageSet]:
+    """Split a set in two with the named patients on the test side.
+
+    For weights that were trained on some patients and must be tested on the others.
+
+    Parameters
+    ----------
+    imageset : ImageSet
+    patients : collection of str
+        Patients to test on, at least one of them in the set.
+
+    Returns
+    -------
+    train, test : ImageSet
+
+    Raises
+    ------
+    ValueError
+        If either side would be empty.
+    """
+    tested = set(patients) & set(imageset.patients)
+    if not tested or tested == set(imageset.patients):
+        raise ValueError(
+            f"Holding out {', '.join(sorted(patients))} leaves one side of the split empty; "
+            f"{imageset.name} has the patients {', '.join(sorted(set(imageset.patients)))}."
+        )
+    return _divide(imageset, tested)
+
+
+def folds(imageset: ImageSet, count: int, seed: int = 0) -> Iterator[tuple[ImageSet, ImageSet]]:
+    """Cross-validation: every patient is tested on once.
+
+    Parameters
+    ----------
+    imageset : ImageSet
+    count : int
+        Number of folds, from 2 to the number of patients (leave one patient out).
+    seed : int
+
+    Yields
+    ------
+    train, test : ImageSet
+
+    Raises
+    ------
+    ValueError
+        If there are fewer patients than folds.
+    """
+    if count < 2:
+        raise ValueError(f"Cross-validation needs at least 2 folds, not {count}.")
+    patients = _shuffled(imageset, seed, at_least=count)
+    for fold in range(count):
+        yield _divide(imageset, set(patients[fold::count]))
+
+
+def assert_disjoint(*sets: ImageSet) -> None:
+    """Make sure that no patient is in two sets.
+
+    Parameters
+    ----------
+    *sets : ImageSet
+
+    Raises
+    ------
+    ValueError
+        Naming a patient that is in two of them.
+    """
+    seen: dict[str, int] = {}
+    for number, imageset in enumerate(sets):
+        for patient in imageset.patients:
+            if seen.setdefault(patient, number) != number:
+                raise ValueError(
+                    f"The patient '{patient}' is in two of the sets, so a result on one of them "
+                    "would rest on what was seen in the other; split with splits.by_patient."
+                )
+
+
+def _shuffled(imageset: ImageSet, seed: int, at_least: int) -> list[str]:
+    patients = sorted(set(imageset.patients))
+    if len(patients) < at_least:
+        raise ValueError(
+            f"The set {imageset.name} has {len(patients)} patient(s); {at_least} are needed to "
+            "split it by patient."
+        )
+    return [patients[i] for i in np.random.default_rng(seed).permutation(len(patients))]
+
+
+def _divide(imageset: ImageSet, tested: set[str]) -> tuple[ImageSet, ImageSet]:
+    held_out = [patient in tested for patient in imageset.patients]
+    train = imageset.take([i for i, out in enumerate(held_out) if not out])
+    test = imageset.take([i for i, out in enumerate(held_out) if out])
+    assert_disjoint(train, test)
+    return train, test

@@ -1,0 +1,1 @@
+"""What a chapter and its reference run share: data, schedule and measurements of one paper."""

@@ -1,0 +1,112 @@
+"""Training of the auto-encoder of Baiee and Al-Assadi (2024) at the paper's scale."""
+
+import datetime
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from helpers import provenance, weights
+from helpers.data import ImageSet
+from helpers.experiments.cae_mri.data import SIZE, sets
+from helpers.models.cae import ConvAutoencoder, count_parameters, forward_flops
+from helpers.train import Schedule, describe, fit, matrix_rate, throughput
+
+PAPER = Schedule(epochs=1000, batch=8, learning_rate=1e-4)
+
+
+def as_tensor(imagesets: Sequence[ImageSet]) -> Tensor:
+    """Slices of one or more sets as an (N, 1, H, W) uint8 tensor."""
+    return torch.from_numpy(np.concatenate([images.stack() for images in imagesets]))[:, None]
+
+
+def train(
+    sources: Sequence[str],
+    out: Path,
+    schedule: Schedule = PAPER,
+    size: int = SIZE,
+    checkpoints: Path | None = None,
+) -> dict:
+    """Train the auto-encoder and write its weights and card.
+
+    Parameters
+    ----------
+    sources : sequence of str
+        Sources of brain MRI; each is split by patient and their training parts are joined.
+    out : pathlib.Path
+        Where the ``.safetensors`` file goes.
+    schedule : Schedule
+        1000 epochs, batches of 8 and Adam at 1e-4 in the paper.
+    size : int
+        Side of the slices in pixels.
+    checkpoints : pathlib.Path, optional
+        Folder from which an interrupted run goes on.
+
+    Returns
+    -------
+    dict
+        The card.
+    """
+    pairs = [sets(size, source, schedule.seed) for source in sources]
+    training, held_out = ([pair[side] for pair in pairs] for side in (0, 1))
+    images = as_tensor(training)
+    torch.manual_seed(schedule.seed)
+    model = ConvAutoencoder()
+    ceiling = matrix_rate()
+    history = fit(
+        model,
+        images,
+        schedule,
+        held_out=as_tensor(held_out),
+        folder=checkpoints,
+        description="auto-encoder",
+    )
+    speed = throughput(history, len(images))
+    # a training step is a forward pass and about twice as much going backward
+    work = 3 * forward_flops(ConvAutoencoder(), (1, 1, size, size))
+    card = {
+        "name": out.stem,
+        "paper": "cae-brotli-mri",
+        "parameters": count_parameters(model),
+        "loss": "binary cross-entropy",
+        "optimiser": "Adam",
+        "schedule": describe(schedule),
+        "size": size,
+        "trained_on": [_facts(images) for images in training],
+        "held_out": [_facts(images) for images in held_out],
+        "device": provenance.device(),
+        "precision": "bfloat16 mixed" if torch.cuda.is_available() else "float32",
+        "versions": provenance.versions(),
+        "date": datetime.date.today().isoformat(),
+        "fit_seconds": round(float(history["seconds"].sum()), 1),
+        "images_per_second": round(speed, 1),
+        "operations_per_second": round(speed * work),
+        "matrix_rate_operations_per_second": round(ceiling),
+        "share_of_matrix_rate": round(speed * work / ceiling, 4),
+        "stored_as": "float16",
+        "history": _thinned(history),
+    }
+    return weights.save(model.state_dict(), out, card)
+
+
+def _facts(images: ImageSet) -> dict:
+    return {
+        "set": images.name,
+        "source": images.source,
+        "images": len(images),
+        "patients": sorted(set(images.patients)),
+        "fingerprint": images.fingerprint,
+        "licence": images.licence,
+        "citation": images.citation,
+    }
+
+
+def _thinned(history) -> list[dict]:
+    """Rows in which the held-out images were measured, rounded: enough to draw the curve."""
+    rows = history.dropna().drop(columns="seconds")
+    return [
+        {key: float(f"{value:.6g}") for key, value in row.items()}
+        for row in rows.to_dict("records")
+    ]

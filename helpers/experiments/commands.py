@@ -1,0 +1,60 @@
+"""``python -m helpers train|reference NAME``: the full-scale runs that ``reference/`` keeps."""
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+NAMES = ("cae-brotli-mri",)
+
+
+def add_arguments(subparsers) -> None:
+    """Add the commands ``train`` and ``reference`` to the command line.
+
+    Parameters
+    ----------
+    subparsers : argparse action
+        What ``ArgumentParser.add_subparsers`` returned.
+    """
+    train = subparsers.add_parser("train", help="train a chapter's network at the paper's scale")
+    train.add_argument("name", choices=NAMES)
+    train.add_argument(
+        "--source",
+        action="append",
+        help="source of images, or an .npz of `data pack`; repeat it to join several",
+    )
+    train.add_argument("--out", type=Path, help="weights file, .safetensors")
+    train.add_argument("--checkpoints", type=Path, help="folder to resume from")
+    train.add_argument("--epochs", type=int, help="instead of the paper's number")
+    train.add_argument("--seed", type=int, default=0)
+    train.set_defaults(run=_train)
+
+    reference = subparsers.add_parser("reference", help="measure a chapter's reference run")
+    reference.add_argument("name", choices=NAMES)
+    reference.add_argument("--source", action="append")
+    reference.add_argument("--limit", type=int, help="test images a source")
+    reference.set_defaults(run=_reference)
+
+
+def _train(args: argparse.Namespace) -> int:
+    from helpers import weights
+    from helpers.experiments.cae_mri import training as experiment
+
+    schedule = replace(experiment.PAPER, seed=args.seed)
+    if args.epochs is not None:
+        schedule = replace(schedule, epochs=args.epochs)
+    out = args.out or weights.FOLDER / "cae-mri.safetensors"
+    card = experiment.train(args.source or ["auto"], out, schedule, checkpoints=args.checkpoints)
+    last = card["history"][-1]
+    print(
+        f"{card['name']}: {card['images_per_second']} images/s, "
+        f"{100 * card['share_of_matrix_rate']:.1f} % of the device's matrix rate, "
+        f"held-out PSNR {last['held_out_psnr']:.2f} dB, {card['bytes']} bytes"
+    )
+    return 0
+
+
+def _reference(args: argparse.Namespace) -> int:
+    from helpers.experiments.cae_mri import reference
+
+    print(reference.run(args.source or ["auto"], limit=args.limit))
+    return 0

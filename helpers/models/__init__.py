@@ -1,0 +1,1 @@
+"""Network definitions, one file each: no files, no bytes, no plots."""

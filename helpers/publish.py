@@ -1,0 +1,198 @@
+"""Put figures, tables and numbers on a page: what a notebook calls, what the runner dresses.
+
+An output carries the words that belong to it (caption, alt text, name) in its metadata
+under ``"book"``. The runner turns it into a numbered figure or table that prose can refer to
+with ``{numref}``; in JupyterLab the same output is simply seen, its caption below it.
+"""
+
+import base64
+import io
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib import pyplot
+from matplotlib.figure import Figure
+
+DPI = 150
+_DASH = "–"
+
+
+def figure(fig: Figure, name: str, caption: str, alt: str, width: str = "100%") -> None:
+    """Show a figure with its caption, and close it.
+
+    Parameters
+    ----------
+    fig : matplotlib.figure.Figure
+    name : str
+        Name to refer to with ``{numref}``; it begins with ``fig-``.
+    caption : str
+        MyST text: mathematics, citations and numbers of this run are welcome.
+    alt : str
+        What a reader who cannot see the figure needs to know, in plain text.
+    width : str
+        Width on the page, for example ``"60%"``.
+
+    Raises
+    ------
+    ValueError
+        If the name has another beginning, or the caption or the alt text is empty.
+    """
+    _check(name, "fig-", caption)
+    if not alt.strip():
+        raise ValueError(f"The figure '{name}' has no alt text; say in one sentence what it shows.")
+    buffer = io.BytesIO()
+    # without the version of the drawing program equal figures are equal files
+    fig.savefig(
+        buffer,
+        format="png",
+        dpi=DPI,
+        bbox_inches="tight",
+        facecolor="white",
+        metadata={"Software": None},
+    )
+    pyplot.close(fig)
+    data = {"image/png": base64.b64encode(buffer.getvalue()).decode("ascii"), "text/plain": alt}
+    book = {"kind": "figure", "name": name, "caption": caption, "alt": alt, "width": width}
+    _show(data, book)
+    _caption(caption)
+
+
+def table(
+    frame: pd.DataFrame,
+    name: str,
+    caption: str,
+    formats: Mapping[str, str] | None = None,
+    index: bool = False,
+) -> None:
+    """Show a table with its caption.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        Column names are the headings. NaN is shown as a dash, infinity as ∞.
+    name : str
+        Name to refer to with ``{numref}``; it begins with ``tab-``.
+    caption : str
+        MyST text.
+    formats : mapping of column to format string, optional
+        For example ``{"PSNR (dB)": "{:.2f}"}``; otherwise floats have two decimals and
+        integers a comma between thousands.
+    index : bool
+        Show the row names as the first column too.
+
+    Raises
+    ------
+    ValueError
+        If the name has another beginning, the caption is empty, or a format is given for a
+        column that is not there.
+    """
+    _check(name, "tab-", caption)
+    if index:
+        frame = frame.reset_index()
+    frame = frame.rename(columns=str)
+    formats = dict(formats or {})
+    if unknown := set(formats) - set(frame.columns):
+        raise ValueError(
+            f"The table '{name}' has no column {sorted(unknown)}; it has {list(frame.columns)}."
+        )
+    texts = pd.DataFrame(
+        {
+            column: [_text(value, formats.get(column)) for value in frame[column]]
+            for column in frame.columns
+        },
+        columns=frame.columns,
+        dtype=object,
+    )
+    numeric = [_is_numeric(frame[column]) for column in frame.columns]
+    data = {
+        "text/html": texts.to_html(index=False, border=0),
+        "text/plain": texts.to_string(index=False),
+    }
+    book = {"kind": "table", "name": name, "caption": caption, "markdown": _pipes(texts, numeric)}
+    _show(data, book)
+    _caption(caption)
+
+
+def glue(name: str, value: Any) -> None:
+    """Keep a value for the prose, which shows it with ``{glue:text}`key:.2f```.
+
+    Parameters
+    ----------
+    name : str
+        Key, unique in the book; begin it with the chapter's short name.
+    value : str, bool, int or float (Python's or NumPy's)
+
+    Raises
+    ------
+    ValueError
+        If the value is something else.
+    """
+    if isinstance(value, np.generic | np.ndarray) and np.size(value) == 1:
+        value = value.item()  # NumPy's scalars print as np.float64(…) and break format specs
+    if not isinstance(value, str | bool | int | float):
+        raise ValueError(f"Glue '{name}' with a number or a text, not a {type(value).__name__}.")
+    from IPython.core.interactiveshell import InteractiveShell
+
+    if not InteractiveShell.initialized():
+        print(f"{name} = {value}")
+        return
+    import myst_nb
+
+    myst_nb.glue(name, str(value) if isinstance(value, bool) else value, display=False)
+
+
+def _show(data: dict[str, str], book: dict[str, str]) -> None:
+    """Display one output; outside a notebook print its plain text."""
+    from IPython.core.interactiveshell import InteractiveShell
+    from IPython.display import display
+
+    if InteractiveShell.initialized():
+        display(data, metadata={"book": book}, raw=True)
+    else:
+        print(data["text/plain"])
+
+
+def _caption(caption: str) -> None:
+    """Show the caption to a reader in JupyterLab; the runner takes it off the page."""
+    _show({"text/markdown": caption, "text/plain": caption}, {"kind": "lab"})
+
+
+def _check(name: str, prefix: str, caption: str) -> None:
+    if not name.startswith(prefix) or len(name) == len(prefix):
+        raise ValueError(f"The name '{name}' must begin with '{prefix}', then say what is shown.")
+    if not caption.strip():
+        raise ValueError(f"'{name}' has no caption; say in one sentence what to see in it.")
+
+
+def _is_numeric(column: pd.Series) -> bool:
+    return pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
+
+
+def _text(value: Any, form: str | None) -> str:
+    if isinstance(value, bool | np.bool_):
+        return "yes" if value else "no"
+    if value is None or value is pd.NA or (isinstance(value, float) and np.isnan(value)):
+        return _DASH
+    if isinstance(value, float | np.floating) and np.isinf(value):
+        return "∞" if value > 0 else "−∞"
+    if form is not None:
+        return form.format(value)
+    if isinstance(value, float | np.floating):
+        return f"{value:.2f}"
+    if isinstance(value, int | np.integer):
+        return f"{value:,}"
+    return str(value)
+
+
+def _pipes(texts: pd.DataFrame, numeric: list[bool]) -> str:
+    """Write a frame of texts as a pipe table of Markdown."""
+
+    def row(cells) -> str:
+        clean = (" ".join(str(cell).split()).replace("|", r"\|") for cell in cells)
+        return "| " + " | ".join(clean) + " |"
+
+    rule = ["---:" if right else ":---" for right in numeric]
+    body = (row(cells) for cells in texts.itertuples(index=False, name=None))
+    return "\n".join([row(texts.columns), row(rule), *body])

@@ -1,0 +1,102 @@
+"""Trained weights that travel with the book: safetensors and a card, in ``reference/weights``."""
+
+import hashlib
+import json
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from helpers.data.files import write_atomically
+from helpers.errors import DataError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+FOLDER = Path(__file__).resolve().parents[1] / "reference" / "weights"
+
+
+def path(name: str) -> Path:
+    """File that holds the weights of this name.
+
+    Parameters
+    ----------
+    name : str
+        For example ``"cae-mri"``.
+
+    Raises
+    ------
+    DataError
+        If no such weights came with the book.
+    """
+    file = FOLDER / f"{name}.safetensors"
+    if not file.is_file():
+        known = ", ".join(sorted(p.stem for p in FOLDER.glob("*.safetensors"))) or "none"
+        raise DataError(
+            f"There are no weights named '{name}' in reference/weights (there: {known}); "
+            "use one of those, or run the book from a clone of its repository."
+        )
+    return file
+
+
+def sha256(name: str) -> bytes:
+    """SHA-256 of a weights file, 32 bytes, the first of which a stream names its weights by."""
+    file = path(name)
+    return _sha256(file, file.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=16)
+def _sha256(file: Path, changed: int) -> bytes:
+    return hashlib.sha256(file.read_bytes()).digest()
+
+
+def card(name: str) -> dict:
+    """What the weights are: data, loss, schedule, device, date, measured quality."""
+    return json.loads(path(name).with_suffix(".json").read_text(encoding="utf-8"))
+
+
+def load(name: str) -> "dict[str, Tensor]":
+    """Weights as float32 tensors, ready for ``load_state_dict``.
+
+    Parameters
+    ----------
+    name : str
+    """
+    from safetensors.torch import load_file
+
+    return {key: tensor.float() for key, tensor in load_file(path(name)).items()}
+
+
+def save(state: "dict[str, Tensor]", file: Path, description: dict) -> dict:
+    """Store weights as float16 beside their card, both renamed into place.
+
+    Float16 halves the file; what rounding costs in quality is inside every result of the
+    book, since all of them are measured on the file as shipped.
+
+    Parameters
+    ----------
+    state : dict of str to Tensor
+    file : pathlib.Path
+        Ends in ``.safetensors``; the card lands beside it as ``.json``.
+    description : dict
+        The card; ``sha256`` and ``bytes`` of the file are added.
+
+    Returns
+    -------
+    dict
+        The card as written.
+    """
+    from safetensors.torch import save as to_bytes
+
+    data = to_bytes(
+        {key: tensor.detach().cpu().half().contiguous() for key, tensor in state.items()}
+    )
+    description = {
+        **description,
+        "bytes": len(data),
+        "sha256": hashlib.sha256(data).hexdigest(),
+    }
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(file, data)
+    card_text = json.dumps(description, indent=1) + "\n"
+    write_atomically(file.with_suffix(".json"), card_text.encode())
+    return description
