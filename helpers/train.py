@@ -17,6 +17,7 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor, nn
 
+from helpers.augment import random_views
 from helpers.progress import live
 
 logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
@@ -41,6 +42,8 @@ class Schedule:
         Epochs between two checkpoints, where a folder for them is given.
     minutes : float or None
         Stop after the epoch in which this much time has passed.
+    augment : bool
+        Train on random views (`helpers.augment`) instead of the images themselves.
     """
 
     epochs: int
@@ -50,6 +53,7 @@ class Schedule:
     measure_every: int = 10
     checkpoint_every: int = 50
     minutes: float | None = None
+    augment: bool = False
 
 
 class ResidentBatches:
@@ -58,25 +62,26 @@ class ResidentBatches:
     Parameters
     ----------
     images : (N, 1, H, W) uint8 tensor
-    batch : int
-    seed : int
+    schedule : Schedule
+        Its batch, seed and augmentation count here.
     epoch : callable
         Returns the number of the epoch; a resumed run then sees the order it would have seen.
     """
 
-    def __init__(self, images: Tensor, batch: int, seed: int, epoch: Callable[[], int]):
-        self.images, self.batch, self.seed, self.epoch = images, batch, seed, epoch
+    def __init__(self, images: Tensor, schedule: Schedule, epoch: Callable[[], int]):
+        self.images, self.schedule, self.epoch = images, schedule, epoch
 
     def __len__(self) -> int:
         """Return the number of steps in an epoch."""
-        return -(-len(self.images) // self.batch)
+        return -(-len(self.images) // self.schedule.batch)
 
     def __iter__(self) -> Iterator[Tensor]:
         """Yield float batches in [0, 1], channels last."""
-        shuffle = torch.Generator().manual_seed(1_000_003 * self.seed + self.epoch())
-        order = torch.randperm(len(self.images), generator=shuffle).to(self.images.device)
-        for chosen in order.split(self.batch):
-            yield to_unit(self.images[chosen])
+        chance = torch.Generator().manual_seed(1_000_003 * self.schedule.seed + self.epoch())
+        order = torch.randperm(len(self.images), generator=chance).to(self.images.device)
+        for chosen in order.split(self.schedule.batch):
+            batch = to_unit(self.images[chosen])
+            yield random_views(batch, chance) if self.schedule.augment else batch
 
 
 def to_unit(images: Tensor) -> Tensor:
@@ -200,9 +205,7 @@ def fit(
     device = torch.device("cuda" if on_gpu else "cpu")
     model.to(device, memory_format=torch.channels_last).train()
     task = _Task(model, schedule, on_gpu)
-    batches = ResidentBatches(
-        images.to(device), schedule.batch, schedule.seed, lambda: task.current_epoch
-    )
+    batches = ResidentBatches(images.to(device), schedule, lambda: task.current_epoch)
     journal = _Journal(schedule, None if held_out is None else held_out.to(device), description)
     callbacks: list[L.Callback] = [journal]
     if folder is not None:

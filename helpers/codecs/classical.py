@@ -3,8 +3,6 @@
 Each class adds only what a measurement needs: it refuses a pixel type the format would change
 silently, keeps 1-pixel-wide images two-dimensional, and reports damage as `BitstreamError`.
 Without a quality parameter a codec is lossless wherever its format can be.
-
-The formats are the subject of the notebook *Classical codecs*.
 """
 
 from typing import ClassVar
@@ -109,7 +107,11 @@ class Jpeg(_Grey, ready.Jpeg):
 
 
 class Jpeg2000(_Grey, ready.Jpeg2k):
-    """JPEG 2000 codestream: 9/7 wavelet at a target PSNR ``level`` (dB), or lossless 5/3."""
+    """JPEG 2000 codestream: 9/7 wavelet at a target PSNR ``level`` (dB), or lossless 5/3.
+
+    OpenJPEG estimates the PSNR; on images a few pixels wide it can miss it by far, and of a
+    constant image it would keep nothing, so that one is coded without loss.
+    """
 
     codec_id = "jpeg2000"
     dtypes = _ALL
@@ -120,15 +122,27 @@ class Jpeg2000(_Grey, ready.Jpeg2k):
         super().__init__(**options)
         self.level = level  # the ready class would cut it to whole decibels
 
+    def _encode(self, image: np.ndarray) -> bytes:
+        if self.level and image.min() == image.max():
+            return Jpeg2000().encode(image)
+        return super()._encode(image)
+
 
 class Htj2k(_Grey, ready.Htj2k):
-    """High-throughput JPEG 2000: quantisation step ``level`` (share of the range), or lossless."""
+    """High-throughput JPEG 2000, lossless only: its lossy decoder turns white into black.
+
+    Overshoot beyond the range wraps around instead of being clipped (seen in imagecodecs
+    2026.3.6), which no measurement should meet.
+    """
 
     codec_id = "htj2k"
     dtypes = _ALL
+    defaults: ClassVar = {**_Grey.defaults, "reversible": True}
 
-    def __init__(self, level: float | None = None, **options):
-        super().__init__(**{"level": level, "reversible": not level, **options})
+    def __init__(self, **options):
+        if options.get("level") or options.get("reversible") is False:
+            raise ValueError("HTJ2K is lossless here, without a level; use 'jpeg2000' for lossy.")
+        super().__init__(**options)
 
 
 class JpegLs(_Grey, ready.Jpegls):

@@ -4,7 +4,7 @@ The static coder counts how often each byte occurs, sends the counts first (they
 information and part of the stream), then codes each byte in about -log2 p bits with the
 asymmetric numeral system of constriction (Bamler 2022).
 
-Taught in the section "Entropy" of *Measuring compression*.
+Taught in the section "Entropy, and what a ratio means" of *Measuring compression*.
 """
 
 import brotli

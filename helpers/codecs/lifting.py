@@ -5,8 +5,6 @@ neighbours and updates the even ones from what is left, twice (Daubechies and Sw
 Mirrored ends make it fit any length without an extra coefficient, which the filter-bank
 extensions of PyWavelets cannot do for odd sizes. Scaled so that both filters keep energy
 nearly unchanged: an error in a coefficient is an error of the same size in the image.
-
-Taught in the section "Wavelets in three steps" of *Measuring compression*.
 """
 
 import numpy as np

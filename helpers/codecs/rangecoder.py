@@ -10,7 +10,7 @@ The arithmetic is 64-bit integers throughout: every machine decodes the same bit
 Where the data end early, the decoder knows which answers are still certain whatever bytes
 would have followed, and stops at the first that is not: any prefix decodes, none runs on.
 
-Taught in the section "From entropy to bytes" of *Measuring compression*.
+Taught in the section "Entropy, and what a ratio means" of *Measuring compression*.
 """
 
 import numpy as np

@@ -4,7 +4,7 @@ Every family has one parameter that trades bytes for quality, each in its own un
 *ladder* puts its values on numbered rungs, from coarse to fine; bisection over the rungs
 finds the finest that fits a size, or the coarsest that reaches a PSNR, in about ten trials.
 
-Taught in the section "Equal bytes" of *Measuring compression*.
+Taught in the section "Rate–distortion curves" of *Measuring compression*.
 """
 
 from collections.abc import Callable
@@ -22,7 +22,6 @@ from helpers.codecs.spiht import SpihtCodec, truncate
 _LADDERS: dict[str, tuple[int, Callable[[int], dict]]] = {
     "jpeg": (100, lambda rung: {"level": 1 + rung}),
     "jpeg2000": (2200, lambda rung: {"level": 10 + rung / 20}),
-    "htj2k": (1024, lambda rung: {"level": 2 ** (-1 - rung / 64)}),
     "jpegls": (127, lambda rung: {"level": 127 - rung}),
     "jpegxl": (180, lambda rung: {"distance": 25 * 2 ** (-rung / 16)}),
     "avif": (100, lambda rung: {"level": rung}),

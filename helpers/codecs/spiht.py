@@ -2,8 +2,6 @@
 
 No package has it, and the book needs it: the papers compare against it.
 Payload: number of bit planes (u8), mean grey level (2 bytes), then the range-coded planes.
-
-Taught in the section "SPIHT" of *Classical codecs*.
 """
 
 import numpy as np

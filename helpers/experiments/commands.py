@@ -26,6 +26,13 @@ def add_arguments(subparsers) -> None:
     train.add_argument("--checkpoints", type=Path, help="folder to resume from")
     train.add_argument("--epochs", type=int, help="instead of the paper's number")
     train.add_argument("--seed", type=int, default=0)
+    train.add_argument("--augment", action="store_true", help="train on random views")
+    train.add_argument(
+        "--split",
+        choices=("patient", "slice"),
+        default="patient",
+        help="'slice' lets slices of one head fall on both sides, to show what that does",
+    )
     train.set_defaults(run=_train)
 
     reference = subparsers.add_parser("reference", help="measure a chapter's reference run")
@@ -39,11 +46,17 @@ def _train(args: argparse.Namespace) -> int:
     from helpers import weights
     from helpers.experiments.cae_mri import training as experiment
 
-    schedule = replace(experiment.PAPER, seed=args.seed)
+    schedule = replace(experiment.PAPER, seed=args.seed, augment=args.augment)
     if args.epochs is not None:
         schedule = replace(schedule, epochs=args.epochs)
     out = args.out or weights.FOLDER / "cae-mri.safetensors"
-    card = experiment.train(args.source or ["auto"], out, schedule, checkpoints=args.checkpoints)
+    card = experiment.train(
+        args.source or ["auto"],
+        out,
+        schedule,
+        checkpoints=args.checkpoints,
+        split=args.split,
+    )
     last = card["history"][-1]
     print(
         f"{card['name']}: {card['images_per_second']} images/s, "

@@ -28,6 +28,7 @@ def train(
     schedule: Schedule = PAPER,
     size: int = SIZE,
     checkpoints: Path | None = None,
+    split: str = "patient",
 ) -> dict:
     """Train the auto-encoder and write its weights and card.
 
@@ -43,13 +44,15 @@ def train(
         Side of the slices in pixels.
     checkpoints : pathlib.Path, optional
         Folder from which an interrupted run goes on.
+    split : {"patient", "slice"}
+        See `helpers.experiments.cae_mri.data.sets`.
 
     Returns
     -------
     dict
         The card.
     """
-    pairs = [sets(size, source, schedule.seed) for source in sources]
+    pairs = [sets(size, source, schedule.seed, split) for source in sources]
     training, held_out = ([pair[side] for pair in pairs] for side in (0, 1))
     images = as_tensor(training)
     torch.manual_seed(schedule.seed)
@@ -74,6 +77,7 @@ def train(
         "optimiser": "Adam",
         "schedule": describe(schedule),
         "size": size,
+        "split": split,
         "trained_on": [_facts(images) for images in training],
         "held_out": [_facts(images) for images in held_out],
         "device": provenance.device(),
