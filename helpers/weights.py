@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,22 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 FOLDER = Path(__file__).resolve().parents[1] / "reference" / "weights"
+
+
+def own(name: str) -> Path:
+    """File for weights that a run on this machine trained, found before the book's own.
+
+    Parameters
+    ----------
+    name : str
+
+    Returns
+    -------
+    pathlib.Path
+        In the folder ``MEDCODEC_WEIGHTS`` names, or in ``_build/weights``.
+    """
+    folder = os.environ.get("MEDCODEC_WEIGHTS") or FOLDER.parents[1] / "_build" / "weights"
+    return Path(folder).expanduser() / f"{name}.safetensors"
 
 
 def path(name: str) -> Path:
@@ -28,24 +45,27 @@ def path(name: str) -> Path:
     DataError
         If no such weights came with the book.
     """
-    file = FOLDER / f"{name}.safetensors"
-    if not file.is_file():
-        known = ", ".join(sorted(p.stem for p in FOLDER.glob("*.safetensors"))) or "none"
-        raise DataError(
-            f"There are no weights named '{name}' in reference/weights (there: {known}); "
-            "use one of those, or run the book from a clone of its repository."
-        )
-    return file
+    files = [own(name), FOLDER / f"{name}.safetensors"]
+    for file in files:
+        if file.is_file():
+            return file
+    known = sorted({found.stem for file in files for found in file.parent.glob("*.safetensors")})
+    raise DataError(
+        f"There are no weights named '{name}' in reference/weights (there: "
+        f"{', '.join(known) or 'none'}); use one of those, or run the book from a clone of its "
+        "repository."
+    )
 
 
 def sha256(name: str) -> bytes:
     """SHA-256 of a weights file, 32 bytes, the first of which a stream names its weights by."""
     file = path(name)
-    return _sha256(file, file.stat().st_mtime_ns)
+    facts = file.stat()
+    return _sha256(file, (facts.st_mtime_ns, facts.st_ino))  # clocks tick slower than disks
 
 
 @lru_cache(maxsize=16)
-def _sha256(file: Path, changed: int) -> bytes:
+def _sha256(file: Path, version: tuple[int, int]) -> bytes:
     return hashlib.sha256(file.read_bytes()).digest()
 
 

@@ -84,6 +84,17 @@ class TinyBook:
 
 
 @pytest.fixture
+def one_thread():
+    """Run networks on one thread: on tiny images threads wait for each other far longer."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
 def tiny(tmp_path, monkeypatch) -> TinyBook:
     monkeypatch.delenv("BOOK_REPOSITORY_URL", raising=False)
     monkeypatch.delenv("MEDCODEC_DATA", raising=False)

@@ -13,7 +13,9 @@ from helpers import codecs
 from helpers.codecs.container import unpack
 from helpers.errors import BitstreamError
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 COUNT = 10_000
+OWN = ["spiht", "wavelet", "cae", "cae-brotli"]
 
 
 def _seeds(name):
@@ -47,7 +49,7 @@ def _damage(stream, other, rng):
     return bytes(data)
 
 
-@pytest.mark.parametrize("name", ["spiht", "wavelet"])
+@pytest.mark.parametrize("name", OWN)
 def test_damaged_streams_are_refused_or_right(name):
     codec, seeds = _seeds(name)
     rng, refused, started = np.random.default_rng(1), 0, time.monotonic()
@@ -63,7 +65,7 @@ def test_damaged_streams_are_refused_or_right(name):
     assert time.monotonic() - started < 30
 
 
-@pytest.mark.parametrize("name", ["spiht", "wavelet"])
+@pytest.mark.parametrize("name", OWN)
 def test_forged_streams_are_refused_or_give_the_announced_image(name):
     """The checksum is made to fit, so the decoder itself meets the damage."""
     codec, seeds = _seeds(name)

@@ -8,7 +8,6 @@ from helpers import codecs
 from helpers.errors import BitstreamError
 
 QUICK = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-CLASSICAL = [name for name in codecs.names() if not name.startswith("cae")]
 LOSSLESS = codecs.names(lossless=True)
 # A fine setting of each lossy codec and, as a share of the range, the error it may make on
 # images as wild as noise.
@@ -105,7 +104,7 @@ def test_a_large_empty_image_decodes(name):
     assert np.abs(decoded.astype(int) - image).max() <= 2
 
 
-@pytest.mark.parametrize("name", CLASSICAL)
+@pytest.mark.parametrize("name", codecs.names())
 def test_pixel_types_are_held_or_refused(name):
     for dtype in ("uint8", "uint16", "int16"):
         image = phantom(16, dtype)
@@ -119,7 +118,7 @@ def test_pixel_types_are_held_or_refused(name):
             codecs.get(name).encode(wrong)
 
 
-@pytest.mark.parametrize("name", CLASSICAL)
+@pytest.mark.parametrize("name", codecs.names())
 def test_damage_is_refused(name):
     stream = codecs.get(name).encode(phantom(32))
     for damaged in (b"", stream[:10], bytes(40)):

@@ -160,19 +160,6 @@ def test_an_undecodable_official_file_is_named(tmp_path, monkeypatch):
         load("brain-mri")
 
 
-def test_figshare_knows_patients_by_fold(tmp_path, monkeypatch):
-    root = tmp_path / "brain-mri" / "figshare-512"
-    for name in ("fold1/glioma/7", "fold1/meningioma/9", "fold2/glioma/8"):
-        film(root / f"{name}.png")
-    monkeypatch.setenv("MEDCODEC_DATA", str(tmp_path))
-    brains = load("brain-mri", source="figshare")
-    assert sorted(brains.patients) == ["fold1", "fold1", "fold2"]
-    assert "only the fold" in brains.preparation
-    film(root / "glioma" / "10.png")
-    with pytest.raises(DataError, match=r"10\.png does not lie in a folder fold1"):
-        load("brain-mri", source="figshare")
-
-
 def test_kermany_folder(tmp_path, monkeypatch):
     root = tmp_path / "chest-xray" / "kermany-256"
     film(root / "NORMAL" / "IM-0001-0001.png")

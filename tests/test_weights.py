@@ -1,0 +1,82 @@
+"""Weights that travel with the book: what the card says is what the file holds."""
+
+import hashlib
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from helpers import weights
+from helpers.codecs.cae import CaeCodec
+from helpers.errors import DataError
+from helpers.models.cae import ConvAutoencoder
+
+SHIPPED = sorted(file.stem for file in weights.FOLDER.glob("*.safetensors"))
+
+
+@pytest.fixture(autouse=True)
+def only_the_books(monkeypatch):
+    monkeypatch.delenv("MEDCODEC_WEIGHTS", raising=False)
+
+
+def test_the_weights_of_the_book_are_there():
+    assert "cae-mri" in SHIPPED
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_card_describes_its_file(name):
+    data, card = weights.path(name).read_bytes(), weights.card(name)
+    assert card["sha256"] == hashlib.sha256(data).hexdigest() == weights.sha256(name).hex()
+    assert card["bytes"] == len(data)
+    assert card["name"] == name
+    stored = load_file(weights.path(name))
+    assert card["parameters"] == sum(tensor.numel() for tensor in stored.values())
+    assert card["stored_as"] == "float16"
+    assert {tensor.dtype for tensor in stored.values()} == {torch.float16}
+    assert all(tensor.isfinite().all() for tensor in stored.values())
+
+
+def test_shipped_weights_fill_the_network():
+    state = weights.load("cae-mri")
+    assert {tensor.dtype for tensor in state.values()} == {torch.float32}
+    model = ConvAutoencoder()
+    model.load_state_dict(state)  # strict: no name missing, none too many
+    assert weights.card("cae-mri")["parameters"] == 5_477_121
+
+
+def test_an_unknown_name_is_explained():
+    for ask in (weights.path, weights.load, weights.card, weights.sha256):
+        with pytest.raises(DataError, match=r"no weights named 'nobody'.*cae-mri"):
+            ask("nobody")
+
+
+def test_a_folder_of_ones_own_comes_first(tmp_path, monkeypatch):
+    state = {"layer.weight": torch.tensor([1 / 3, -2.0, 70.0])}
+    card = weights.save(state, tmp_path / "deep" / "own.safetensors", {"parameters": 3})
+    monkeypatch.setenv("MEDCODEC_WEIGHTS", str(tmp_path / "deep"))
+    assert weights.card("own") == card
+    assert card["bytes"] == weights.path("own").stat().st_size
+    assert card["sha256"] == weights.sha256("own").hex()
+    kept = weights.load("own")["layer.weight"]
+    assert torch.equal(kept, state["layer.weight"].half().float())
+    assert weights.path("cae-mri").parent == weights.FOLDER  # the book's are still found
+    assert CaeCodec("own").weights_hash.hex() == card["sha256"][:8]
+
+    weights.save(state, tmp_path / "deep" / "cae-mri.safetensors", {})
+    assert weights.path("cae-mri").parent == tmp_path / "deep"
+    leftovers = {path.suffix for path in (tmp_path / "deep").iterdir()}
+    assert leftovers == {".safetensors", ".json"}
+
+
+def test_a_file_that_changes_has_another_hash(tmp_path, monkeypatch):
+    monkeypatch.setenv("MEDCODEC_WEIGHTS", str(tmp_path))
+    hashes = set()
+    for value in range(3):
+        weights.save({"w": torch.full((4,), float(value))}, tmp_path / "own.safetensors", {})
+        assert (
+            weights.sha256("own").hex()
+            == json.loads((tmp_path / "own.json").read_text(encoding="utf-8"))["sha256"]
+        )
+        hashes.add(weights.sha256("own"))
+    assert len(hashes) == 3
