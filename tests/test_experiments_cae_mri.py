@@ -111,9 +111,8 @@ def test_means_leave_exact_slices_out_of_the_psnr():
         pytest.approx([35, 30, 1 / 3, 3, 2])
     )
     assert math.isnan(means.loc["b", "psnr"]) and means.loc["b", "exact"] == 1
-    assert "ssim" not in means
+    assert means["ssim"].isna().all()
     assert np.isinf(table["psnr"]).sum() == 2  # the caller's table is left alone
-    assert "psnr" not in m.means(table[table["codec"] == "b"])
 
 
 def test_no_stream_is_longer_than_its_budget():
@@ -217,7 +216,7 @@ def test_the_reference_can_be_measured_again(open_pack):
         for row in result["tables"]["variants"]
         if (row["source"], row["side"], row["codec"]) == ("open-pack", "test", "CAE + Brotli")
     )
-    images = reference._thin(open_pack[1], kept["images"])
+    images = open_pack[1].spread(kept["images"])
     facts = next(
         entry
         for entry in result["images"]

@@ -40,11 +40,12 @@ def test_a_rate_distortion_figure_shows_means_with_units(page):
     axes = page[0].axes[0]
     assert axes.get_xlabel() == "rate (bpp)" and axes.get_ylabel() == "PSNR (dB)"
     lines = {line.get_label(): line for line in axes.lines}
-    assert set(lines) == {"JPEG", "JPEG 2000", "the paper"}
+    assert {"JPEG", "JPEG 2000"} <= set(lines)
+    assert [text.get_text() for text in axes.texts] == ["the paper"]
     assert lines["JPEG"].get_xydata() == pytest.approx(
         np.array([[0.5, 31.0], [1.0, 34.0], [2.0, 40.0]])
     )
-    assert lines["the paper"].get_xydata().tolist() == [[1.5, 33.0]]
+    assert axes.lines[-1].get_xydata().tolist() == [[1.5, 33.0]]
     assert lines["JPEG 2000"].get_color() == style.look("jpeg2000")["color"]
 
 

@@ -33,7 +33,9 @@ MAX_PIXELS = 2**24  # padding included; the widest layer holds 32 floats a pixel
 _CHANNEL_SCALE, _WINDOW = 2, 16
 
 
-def quantise(latent: np.ndarray, axis: tuple[int, ...] | None = None) -> tuple[np.ndarray, ...]:
+def quantise(
+    latent: np.ndarray, axis: tuple[int, ...] | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Min-max quantiser to 8 bits, equation 2 of the paper.
 
     ``q = round(255 (z - min) / (max - min))``
@@ -42,7 +44,7 @@ def quantise(latent: np.ndarray, axis: tuple[int, ...] | None = None) -> tuple[n
     ----------
     latent : float32 array
     axis : tuple of int, optional
-        Axes that share one minimum and maximum; all of them by default, as in the paper.
+        Axes that share one minimum and maximum; all by default, as in the paper.
 
     Returns
     -------
@@ -50,7 +52,8 @@ def quantise(latent: np.ndarray, axis: tuple[int, ...] | None = None) -> tuple[n
     low, high : float32 arrays
         The minima and maxima the decoder needs, dimensions kept.
     """
-    low, high = latent.min(axis=axis, keepdims=True), latent.max(axis=axis, keepdims=True)
+    low = latent.min(axis=axis, keepdims=True)
+    high = latent.max(axis=axis, keepdims=True)
     span = np.where(high > low, high - low, 1)
     return np.rint(255 * ((latent - low) / span)).astype(np.uint8), low, high
 

@@ -69,6 +69,17 @@ class ImageSet:
         }
         return replace(self, **pick)
 
+    def spread(self, count: int | None) -> "ImageSet":
+        """At most ``count`` images, spread evenly over the set; all of them for None.
+
+        Parameters
+        ----------
+        count : int or None
+        """
+        if count is None or count >= len(self):
+            return self
+        return self.take([int((i + 0.5) * len(self) / count) for i in range(count)])
+
     def stack(self) -> np.ndarray:
         """All images as one (N, H, W) array; they must share one shape and dtype."""
         return np.stack(self.images)

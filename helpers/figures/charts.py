@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
 from helpers import publish
@@ -42,14 +43,24 @@ def rate_distortion(
     for codec, points in means.groupby("codec", sort=False):
         axes.plot(points["bpp"], points[metric], label=style.label(codec), **style.look(codec))
     for text, (rate, value) in (marks or {}).items():
-        axes.plot(rate, value, "*", ms=15, mfc="white", mec="#b00000", mew=1.8, label=text)
+        axes.plot(rate, value, "*", ms=15, mfc="white", mec="#b00000", mew=1.8)
+        axes.annotate(
+            text,
+            (rate, value),
+            xytext=(0, -12),
+            textcoords="offset points",
+            ha="center",
+            va="top",
+            fontsize=10,
+        )
+    axes.margins(x=0.08, y=0.12 if marks else 0.05)
     if log_rate:
         axes.set_xscale("log")
     else:
         axes.set_xlim(left=0)
     axes.set_xlabel(style.AXES["bpp"])
     axes.set_ylabel(style.AXES.get(metric, metric))
-    style.legend(figure, axes, means["codec"].nunique() + len(marks or {}))
+    style.legend(figure, axes, means["codec"].nunique())
     publish.figure(figure, name, caption, alt, width)
 
 
@@ -205,6 +216,9 @@ def bars(
         axes.set_xscale("log")
     else:
         axes.set_xlim(left=min(0.0, axes.get_xlim()[0]) if (table[value] < 0).any() else 0.0)
+        axes.xaxis.set_major_locator(MaxNLocator(5))
+        if axes.get_xlim()[1] >= 1000:
+            axes.xaxis.set_major_formatter("{x:,.0f}")
     axes.set_xlabel(x_label)
     style.legend(figure, axes, len(groups))
     publish.figure(figure, name, caption, alt, width)

@@ -13,42 +13,40 @@ SHRINK = 2 ** len(ENCODER_WIDTHS)  # side of the image over side of the latent
 class Encoder(nn.Sequential):
     """Table 1: five times (3x3 convolution, swish, 2x2 max-pooling).
 
-    Maps (N, 1, H, W) float in [0, 1] to a latent (N, 512, H/32, W/32); H and W are
-    multiples of 32. A 512 x 512 slice becomes 16 x 16 x 512 = 131,072 numbers, half as
-    many as it has pixels.
+    Maps (N, 1, H, W) float in [0, 1] to a latent (N, 512, H/32, W/32); H and W
+    are multiples of 32. A 512 x 512 slice becomes 16 x 16 x 512 numbers.
     """
 
     def __init__(self):
-        layers = []
-        for before, after in zip((1, *ENCODER_WIDTHS[:-1]), ENCODER_WIDTHS, strict=True):
-            layers += [nn.Conv2d(before, after, 3, padding=1), nn.SiLU(), nn.MaxPool2d(2)]
+        layers, before = [], 1
+        for after in ENCODER_WIDTHS:
+            convolution = nn.Conv2d(before, after, kernel_size=3, padding=1)
+            layers += [convolution, nn.SiLU(), nn.MaxPool2d(2)]
+            before = after
         super().__init__(*layers)
 
 
 class Decoder(nn.Sequential):
     """Table 2: five transposed 3x3 convolutions of stride 2, swish between them.
 
-    Maps a latent (N, 512, h, w) to logits (N, 1, 32 h, 32 w). The sigmoid of the paper's
-    last layer is left to the caller: the loss is more accurate on logits.
+    Maps a latent (N, 512, h, w) to logits (N, 1, 32 h, 32 w). The sigmoid of the
+    paper's last layer is left to the caller: the loss is more accurate on logits.
     """
 
     def __init__(self):
-        layers = []
-        for before, after in zip(
-            (ENCODER_WIDTHS[-1], *DECODER_WIDTHS), DECODER_WIDTHS, strict=False
-        ):
-            layers += [
-                nn.ConvTranspose2d(before, after, 3, stride=2, padding=1, output_padding=1),
-                nn.SiLU(),
-            ]
+        layers, before = [], ENCODER_WIDTHS[-1]
+        doubling = {"kernel_size": 3, "stride": 2, "padding": 1, "output_padding": 1}
+        for after in DECODER_WIDTHS:
+            layers += [nn.ConvTranspose2d(before, after, **doubling), nn.SiLU()]
+            before = after
         super().__init__(*layers[:-1])
 
 
 class ConvAutoencoder(nn.Module):
     """Encoder and decoder together, 5,477,121 parameters.
 
-    Taught in the chapter *A convolutional auto-encoder and Brotli*. Weights start as in
-    Keras, where the paper's tables come from: Glorot-uniform kernels, zero biases.
+    Taught in the chapter *A convolutional auto-encoder and Brotli*. Kernels start
+    Glorot-uniform, biases at zero.
     """
 
     def __init__(self):

@@ -44,14 +44,14 @@ def means(table: pd.DataFrame, by: Sequence[str] = ("codec",)) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        One row a group: means of bytes, bpp, ratio_8bit, mse and what else was measured;
+        One row a group: means of bytes, bpp, ratio_8bit, mse, ssim, ms_ssim and fsim, NaN
+        where they were not measured;
         ``psnr``, the mean over the slices that did not come back exactly (a PSNR of theirs is
         infinite); ``exact``, the share of those that did; ``images`` and ``patients``.
     """
     table = table.assign(psnr=table["psnr"].replace(math.inf, math.nan))
     groups = table.groupby(list(by), sort=False)
-    wanted = [key for key in AVERAGED if key == "exact" or table[key].notna().any()]
-    result = groups[wanted].mean().astype(float)
+    result = groups[AVERAGED].mean().astype(float)
     result["images"] = groups.size()
     result["patients"] = groups["patient_id"].nunique()
     return result.reset_index()

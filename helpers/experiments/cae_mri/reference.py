@@ -40,7 +40,7 @@ def run(sources: Sequence[str], limit: int | None = 24, file: Path = FILE) -> Pa
     tables["steps"] = []
     used = []
     for source in sources:
-        train, test = (_thin(images, limit) for images in sets(SIZE, source))
+        train, test = (images.spread(limit) for images in sets(SIZE, source))
         used += [_facts(train, "train"), _facts(test, "test")]
         tested = m.variants(test, m.VARIANTS, m.METRICS)
         budget = tested[tested["codec"] == "CAE + Brotli"]
@@ -91,7 +91,7 @@ def compare_models(
         by_patient = sets(SIZE, source)[1]
         by_slice = set(sets(SIZE, source, split="slice")[1].ids)
         shared = [i for i, name in enumerate(by_patient.ids) if name in by_slice]
-        images = _thin(by_patient.take(shared), limit)
+        images = by_patient.take(shared).spread(limit)
         for name, model in models.items():
             config = {name: m.VARIANTS["CAE + Brotli"]}
             table = m.variants(images, config, ("psnr", "ssim"), model)
@@ -122,13 +122,6 @@ def facts(file: Path = FILE) -> dict:
     if not file.is_file():
         raise DataError(f"The reference result {file.name} is missing; make it with: {COMMAND}.")
     return json.loads(file.read_text(encoding="utf-8"))
-
-
-def _thin(images: ImageSet, limit: int | None) -> ImageSet:
-    if limit is None or limit >= len(images):
-        return images
-    step = len(images) / limit
-    return images.take([int(step * (i + 0.5)) for i in range(limit)])
 
 
 def _facts(images: ImageSet, side: str) -> dict:
@@ -168,5 +161,5 @@ def _short(value: object) -> object:
 
 def _write(result: dict, file: Path) -> Path:
     file.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(file, (json.dumps(result, indent=1) + "\n").encode())
+    write_atomically(file, (json.dumps(result, indent=1, allow_nan=False) + "\n").encode())
     return file
