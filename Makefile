@@ -13,7 +13,7 @@ RUN := .venv/bin/python -m
 	$(PYTHON) -m venv .venv
 	.venv/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	@echo "Installing the packages of constraints.txt, a few minutes and about 8 GB ..."
-	@index=$$(.venv/bin/pip config get global.index-url 2>/dev/null || printenv PIP_INDEX_URL); \
+	@index=$${PIP_INDEX_URL:-$$(.venv/bin/pip config get global.index-url 2>/dev/null)}; \
 	.venv/bin/uv pip install --quiet --python .venv/bin/python --constraints constraints.txt \
 	    $${index:+--default-index "$$index"} --editable ".[dev]"
 	@touch $@
@@ -25,7 +25,7 @@ test: .venv/.installed      ## the whole test suite
 	$(RUN) pytest
 
 lab: .venv/.installed       ## JupyterLab on the notebooks
-	.venv/bin/jupyter lab book
+	.venv/bin/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) book
 
 bench: .venv/.installed     ## speed, memory and rate-distortion of the codecs
 	$(RUN) helpers bench

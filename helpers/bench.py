@@ -146,6 +146,8 @@ def _peak_mib() -> float:
 
 
 def _images(args: argparse.Namespace) -> list[np.ndarray]:
+    if args.count < 1:
+        raise ValueError(f"--count must be 1 or more, not {args.count}.")
     if args.images is None:
         _, test = splits.by_patient(data.load("brain-mri"), test=0.2, seed=0)
         images = list(test)

@@ -47,7 +47,8 @@ def path(name: str) -> Path:
     """
     files = [own(name), FOLDER / f"{name}.safetensors"]
     for file in files:
-        if file.is_file():
+        # a name may come from a stream's header: it must not lead out of the folder
+        if Path(name).name == name and file.is_file():
             return file
     known = sorted({found.stem for file in files for found in file.parent.glob("*.safetensors")})
     raise DataError(
@@ -80,10 +81,23 @@ def load(name: str) -> "dict[str, Tensor]":
     Parameters
     ----------
     name : str
+
+    Raises
+    ------
+    DataError
+        If there are no such weights, or their file is damaged.
     """
+    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    return {key: tensor.float() for key, tensor in load_file(path(name)).items()}
+    file = path(name)
+    try:
+        return {key: tensor.float() for key, tensor in load_file(file).items()}
+    except SafetensorError as error:
+        raise DataError(
+            f"The weights {file} cannot be read ({error}); restore that file, for example with "
+            "git, or train it again."
+        ) from error
 
 
 def save(state: "dict[str, Tensor]", file: Path, description: dict) -> dict:

@@ -2,10 +2,12 @@ import argparse
 import json
 
 import numpy as np
+import pytest
 from codec_images import phantom
 
 from helpers import bench
 from helpers.data.readers import write_image
+from helpers.errors import DataError
 
 
 def test_the_benchmark_measures_a_folder(tmp_path, capsys):
@@ -26,6 +28,17 @@ def test_the_benchmark_measures_a_folder(tmp_path, capsys):
     args = parser.parse_args(words)
     assert args.run(args) == 0
     assert "spiht" in capsys.readouterr().out
+
+
+def test_no_images_is_one_sentence(tmp_path):
+    parser = argparse.ArgumentParser()
+    bench.add_arguments(parser.add_subparsers())
+    with pytest.raises(ValueError, match="--count must be 1 or more"):
+        args = parser.parse_args(["bench", "--count", "0"])
+        args.run(args)
+    with pytest.raises(DataError, match="There is no image in"):
+        args = parser.parse_args(["bench", "--images", str(tmp_path)])
+        args.run(args)
 
 
 def test_speed_is_measured_in_a_process_of_its_own():

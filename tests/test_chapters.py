@@ -1,6 +1,7 @@
 """Every notebook of the book runs in the profile `smoke`, quickly and quietly."""
 
 import nbformat
+import papermill
 import pytest
 from conftest import ROOT
 
@@ -12,6 +13,18 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 BOOK = Project.at(ROOT)
 NOTEBOOKS = [page.title for page in BOOK.notebooks()]
 BUDGET_S, BUDGET_MIB = 60, 8192
+# The profile `full` is for a GPU; these values make its cells run small.
+SMALL_FULL = {
+    "cae-brotli-mri": {
+        "epochs": 10,
+        "size": 64,
+        "test_slices": 2,
+        "train_slices": 2,
+        "rates": [1.5, 2.0, 2.5, 3.0],
+        "live_size": 64,
+        "live_minutes": 0.02,
+    }
+}
 
 
 @pytest.mark.parametrize("name", NOTEBOOKS)
@@ -26,6 +39,25 @@ def test_runs_quickly_and_quietly(smoke_project, name):
     ran = [cell for cell in notebook.cells if cell.cell_type == "code" and cell.source.strip()]
     assert ran
     assert all(cell.execution_count for cell in ran)
+
+
+@pytest.mark.parametrize("name", SMALL_FULL)
+def test_the_cells_of_the_full_profile_run(name, tmp_path, monkeypatch):
+    monkeypatch.setenv("MEDCODEC_WEIGHTS", str(tmp_path / "weights"))
+    monkeypatch.delenv("MEDCODEC_DATA", raising=False)
+    (page,) = BOOK.notebooks(name)
+    values = {"profile": "full", **BOOK.overrides(page, "full"), **SMALL_FULL[name]}
+    run = papermill.execute_notebook(
+        page.path,
+        tmp_path / "out.ipynb",
+        parameters=values,
+        kernel_name="python3",
+        progress_bar=False,
+        cwd=tmp_path,
+    )
+    streams = [out for cell in run.cells for out in cell.get("outputs", []) if out.get("name")]
+    assert [out.text for out in streams if out.name == "stderr"] == []
+    assert list((tmp_path / "weights").glob("*.safetensors"))  # it trained its own
 
 
 @pytest.mark.parametrize("name", NOTEBOOKS)

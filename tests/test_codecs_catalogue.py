@@ -38,6 +38,32 @@ def test_names_are_told_apart():
 @pytest.mark.parametrize(
     ("name", "options"),
     [
+        ("jpeg", {"level": 1000}),
+        ("jpeg", {"level": "good"}),
+        ("png", {"level": -1}),
+        ("jpeg2000", {"level": -4}),
+        ("jpegls", {"level": 128}),
+        ("jpegxl", {"distance": 999}),
+        ("avif", {"level": 100}),
+        ("wavelet", {"step": np.inf}),
+        ("wavelet", {"levels": 2.5}),
+        ("spiht", {"bpp": np.inf}),
+    ],
+)
+def test_options_out_of_range_are_refused(name, options):
+    with pytest.raises(ValueError, match=next(iter(options))):
+        codecs.get(name, **options)
+
+
+def test_options_that_only_the_library_refuses_are_one_sentence():
+    codec = codecs.get("jpeg2000", codecformat="nonsense")
+    with pytest.raises(ValueError, match="'jpeg2000' cannot code this image with its options"):
+        codec.encode(phantom(16))
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
         *((name, {}) for name in PLAIN),
         ("spiht", {"bpp": 1.5}),
         ("wavelet", {"step": 2.5, "wavelet": "coif2", "levels": 3}),

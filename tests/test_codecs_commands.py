@@ -70,7 +70,14 @@ def test_bad_input_is_one_sentence(tmp_path):
         run("encode", "--codec", "wavelet", "--option", "step", tmp_path / "in.png", tmp_path / "s")
     with pytest.raises(ValueError, match="no codec 'zip'"):
         run("encode", "--codec", "zip", tmp_path / "in.png", tmp_path / "s.mic")
-    assert not (tmp_path / "s.mic").exists()
+    for options in (("--bpp", 1, "--option", "bpp=2"), ("--option", "name=png")):
+        with pytest.raises(ValueError, match="--option cannot set"):
+            run("encode", "--codec", "jpeg", *options, tmp_path / "in.png", tmp_path / "s.mic")
+    (tmp_path / "folder.mic").mkdir()
+    for place in ("nowhere/s.mic", "folder.mic"):
+        with pytest.raises(DataError, match=f"{place} cannot be written"):
+            run("encode", "--codec", "png", tmp_path / "in.png", tmp_path / place)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder.mic", "in.png"]
 
 
 def test_the_list_names_every_codec(capsys):

@@ -61,3 +61,18 @@ def test_the_impossible_is_refused():
         codecs.at_psnr("jpeg", 90).encode(IMAGE)
     with pytest.raises(ValueError, match="There is no codec"):
         codecs.at_rate("zip", 1)
+    for bpp in (np.inf, np.nan, -1):
+        with pytest.raises(ValueError, match="above 0 bits per pixel and finite"):
+            codecs.at_rate("jpeg", bpp)
+    for psnr, peak in ((np.nan, None), (-3, None), (40, 0)):
+        with pytest.raises(ValueError, match="number of decibels"):
+            codecs.at_psnr("jpeg", psnr, peak=peak)
+    with pytest.raises(ValueError, match="does not reach"):
+        codecs.at_psnr("jpeg", 99999).encode(IMAGE)
+    with pytest.raises(ValueError, match="level= of 'jpeg' is what the target chooses"):
+        codecs.at_rate("jpeg", 1, level=80)
+
+
+def test_an_endless_psnr_is_lossless():
+    codec = codecs.at_psnr("jpegls", np.inf)
+    assert np.array_equal(codec.decode(codec.encode(IMAGE)), IMAGE)

@@ -55,7 +55,7 @@ def test_bad_calls_are_refused():
         ({"step": 1, "bpp": 1}, "not both"),
         ({"step": 0}, "above 0"),
         ({"wavelet": "haar"}, "no wavelet"),
-        ({"levels": 7}, "between 0 and 6"),
+        ({"levels": 7}, "whole number from 0 to 6"),
     ):
         with pytest.raises(ValueError, match=reason):
             WaveletCodec(**options)

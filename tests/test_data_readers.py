@@ -7,7 +7,7 @@ import pytest
 import tifffile
 
 from helpers.data.nifti import read_volume
-from helpers.data.readers import read_image, write_image
+from helpers.data.readers import decode_jpeg, read_image, write_image
 from helpers.errors import DataError
 
 RNG = np.random.default_rng(0)
@@ -71,8 +71,12 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
 def test_what_cannot_be_written_is_refused(tmp_path, name, image):
     with pytest.raises(ValueError, match="written"):
         write_image(tmp_path / name, image)
-    with pytest.raises(DataError, match="cannot be written"):
+    with pytest.raises(DataError, match=r"no folder/a\.png cannot be written"):
         write_image(tmp_path / "no folder" / "a.png", noise("uint8"))
+    (tmp_path / "folder.png").mkdir()
+    with pytest.raises(DataError, match=r"folder\.png cannot be written"):
+        write_image(tmp_path / "folder.png", noise("uint8"))
+    assert [path.name for path in tmp_path.iterdir()] == ["folder.png"]  # nothing half-written
 
 
 def test_jpeg_reads_close(tmp_path):
@@ -90,6 +94,34 @@ def test_colour_is_refused_unless_it_is_grey_or_luma_is_asked_for(tmp_path):
         read_image(tmp_path / "colour.png")
     luma = read_image(tmp_path / "colour.png", luma=True)
     assert np.abs(luma - colour @ [0.299, 0.587, 0.114]).max() <= 0.5
+
+
+def test_a_channel_that_would_be_lost_is_refused(tmp_path):
+    grey = noise("uint8", (9, 9))
+    opaque, hidden = np.dstack([grey, grey * 0 + 255]), np.dstack([grey, grey // 2])
+    (tmp_path / "opaque.png").write_bytes(imagecodecs.png_encode(opaque))
+    (tmp_path / "hidden.png").write_bytes(imagecodecs.png_encode(hidden))
+    np.testing.assert_array_equal(read_image(tmp_path / "opaque.png"), grey)
+    with pytest.raises(DataError, match=r"hidden\.png has a fourth or second channel"):
+        read_image(tmp_path / "hidden.png")
+
+
+def test_half_a_jpeg_is_refused(tmp_path):
+    data = imagecodecs.jpeg_encode(noise("uint8", (64, 64)), level=80)
+    (tmp_path / "a.jpg").write_bytes(data[: len(data) // 2])
+    with pytest.raises(DataError, match="end-of-image"):
+        read_image(tmp_path / "a.jpg")
+    with pytest.raises(DataError, match="end-of-image"):
+        decode_jpeg(data[: len(data) // 2])
+    (tmp_path / "a.jpg").write_bytes(data + b"\0\0")  # some devices fill up
+    assert read_image(tmp_path / "a.jpg").shape == (64, 64)
+
+
+def test_a_slice_of_a_format_with_one_image_is_refused(tmp_path):
+    (tmp_path / "a.png").write_bytes(imagecodecs.png_encode(noise("uint8", (9, 9))))
+    assert read_image(tmp_path / "a.png", slice=0).shape == (9, 9)
+    with pytest.raises(DataError, match="there is no slice 4"):
+        read_image(tmp_path / "a.png", slice=4)
 
 
 def test_tiff_pages_and_inverted_tiff(tmp_path):

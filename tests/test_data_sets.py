@@ -168,6 +168,9 @@ def test_kermany_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("MEDCODEC_DATA", str(tmp_path))
     films = load("chest-xray", source="kermany-256")
     assert sorted(films.patients) == ["IM-0001", "person3", "person3"]
+    write_image(root / "NORMAL" / "IM-0002-0001.png", np.full((9, 9), 4000, np.uint16))
+    with pytest.raises(DataError, match=r"IM-0002-0001\.png is uint16; this data set has 8 bits"):
+        load("chest-xray", source="kermany-256")
     film(root / "COVID" / "a.png")
     with pytest.raises(DataError, match=r"expected are the folders NORMAL and PNEUMONIA"):
         load("chest-xray", source="kermany-256")
@@ -185,6 +188,12 @@ def test_no_source_at_hand_names_both_ways(tmp_path, monkeypatch):
         load("brain-mri")
     with pytest.raises(DataError, match=r"not on this machine.*MEDCODEC_DATA"):
         load("brain-mri", source="siar")
+
+
+def test_a_mistyped_data_folder_is_no_silent_switch_to_the_open_pack(tmp_path, monkeypatch):
+    monkeypatch.setenv("MEDCODEC_DATA", str(tmp_path / "dta"))
+    with pytest.raises(DataError, match=r"MEDCODEC_DATA names .*dta, which is no folder"):
+        load("brain-mri", size=16, slices=1)
 
 
 @pytest.mark.parametrize(

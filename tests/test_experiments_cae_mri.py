@@ -267,3 +267,18 @@ def test_the_command_trains_with_the_schedule_it_is_told(tmp_path, monkeypatch, 
         (["a", "b"], out, replace(training.PAPER, epochs=7, seed=2, augment=True), "slice"),
     ]
     assert "held-out PSNR 25.00 dB, 9 bytes" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("train", "--epochs", "0"),
+        ("train", "--out", "w.json"),
+        ("reference", "--limit", "0"),
+        ("reference", "--compare", "augmented"),
+    ],
+)
+def test_wrong_numbers_and_names_are_told_before_any_work(words, capsys):
+    assert main([words[0], "cae-brotli-mri", *words[1:]]) == 2
+    said = capsys.readouterr().err
+    assert words[1] in said and said.count("\n") == 1

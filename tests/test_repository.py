@@ -127,3 +127,9 @@ def test_workflow_and_ci_run_the_same_command():
     assert ".ci/run" in steps
     assert "make book" in steps
     assert "make test" in (ROOT / ".ci" / "run").read_text()
+
+
+def test_jobs_that_check_out_may_read_the_repository():
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "book.yml").read_text())
+    for job in workflow["jobs"].values():  # rights named by a job replace all of the workflow's
+        assert job.get("permissions", workflow["permissions"])["contents"] == "read"

@@ -1,9 +1,14 @@
 """One notebook run with papermill: kept, cleaned, reported, or refused with a clear message."""
 
 import io
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import nbformat
+import psutil
 import pytest
 
 from helpers.book.clean import clean
@@ -17,6 +22,18 @@ live("counting sheep")
 import time; time.sleep(1.2)
 print(pathlib.Path.home() / "data", profile, count)
 print("careful", file=sys.stderr)
+"""
+
+
+# `python -m helpers book` on another book; a child of a shell script may have Ctrl-C switched off
+COMMAND = """
+import pathlib, signal, sys
+from helpers import cli
+from helpers.book.project import Project
+from helpers.runner import make_book
+signal.signal(signal.SIGINT, signal.default_int_handler)
+cli._book = lambda args: make_book(Project.at(pathlib.Path(sys.argv[1])), "smoke")
+sys.exit(cli.main(["book"]))
 """
 
 
@@ -78,6 +95,26 @@ def test_interrupted_run_picks_up(tiny, monkeypatch):
     monkeypatch.undo()
     chapters, _ = run(tiny)
     assert [chapter.fresh for chapter in chapters] == [False, True]
+
+
+def test_ctrl_c_is_answered_in_one_line_and_leaves_no_kernel(tiny, tmp_path):
+    marker = tmp_path / "kernel"
+    tiny.notebook(
+        f"import os, pathlib, time\npathlib.Path({str(marker)!r}).write_text(str(os.getpid()))\n"
+        "time.sleep(120)"
+    )
+    command = [sys.executable, "-c", COMMAND, str(tiny.project_root)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not (marker.is_file() and marker.read_text()) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    said = process.communicate(timeout=60)[1]
+    assert process.returncode == 130
+    assert said.strip().splitlines() == [
+        "Stopped. What was finished is kept; run the same command to go on."
+    ]
+    assert not psutil.pid_exists(int(marker.read_text()))
 
 
 def test_failure_names_cell_and_error(tiny):

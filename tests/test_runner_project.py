@@ -111,5 +111,6 @@ def test_key_ignores_what_changes_no_result(tiny):
     before = chapter_key(tiny.project, page(tiny), "smoke")
     tiny.write("helpers/cli.py", "x = 1\n")
     tiny.write("helpers/book/dress.py", "x = 1\n")
+    tiny.write("helpers/codecs/commands.py", "x = 1\n")
     tiny.write("book/index.md", "# Another start\n")
     assert chapter_key(tiny.project, page(tiny), "smoke") == before

@@ -2,13 +2,16 @@
 
 import hashlib
 import json
+from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from helpers import weights
 from helpers.codecs.cae import CaeCodec
+from helpers.codecs.container import pack, unpack
 from helpers.errors import DataError
 from helpers.models.cae import ConvAutoencoder
 
@@ -51,6 +54,15 @@ def test_an_unknown_name_is_explained():
             ask("nobody")
 
 
+def test_a_name_does_not_lead_out_of_the_folder(tmp_path, monkeypatch):
+    weights.save({"w": torch.zeros(2)}, tmp_path / "elsewhere.safetensors", {})
+    (tmp_path / "own").mkdir()
+    monkeypatch.setenv("MEDCODEC_WEIGHTS", str(tmp_path / "own"))
+    for name in ("../elsewhere", str(tmp_path / "elsewhere")):
+        with pytest.raises(DataError, match="no weights named"):
+            weights.path(name)
+
+
 def test_a_folder_of_ones_own_comes_first(tmp_path, monkeypatch):
     state = {"layer.weight": torch.tensor([1 / 3, -2.0, 70.0])}
     card = weights.save(state, tmp_path / "deep" / "own.safetensors", {"parameters": 3})
@@ -67,6 +79,25 @@ def test_a_folder_of_ones_own_comes_first(tmp_path, monkeypatch):
     assert weights.path("cae-mri").parent == tmp_path / "deep"
     leftovers = {path.suffix for path in (tmp_path / "deep").iterdir()}
     assert leftovers == {".safetensors", ".json"}
+
+
+def test_weights_that_do_not_fit_are_explained(tmp_path, monkeypatch):
+    image = np.zeros((32, 32), np.uint8)
+    weights.save({"w": torch.zeros(2)}, tmp_path / "other.safetensors", {})
+    (tmp_path / "broken.safetensors").write_bytes(b"half a file")
+    monkeypatch.setenv("MEDCODEC_WEIGHTS", str(tmp_path))
+    with pytest.raises(DataError, match="'other' are those of another network"):
+        CaeCodec("other").encode(image)
+    with pytest.raises(DataError, match=r"broken\.safetensors cannot be read"):
+        CaeCodec("broken").encode(image)
+    (tmp_path / "cae-mri.safetensors").write_bytes(weights.path("cae-mri").read_bytes())
+    stream = CaeCodec("cae-mri").encode(image)
+    header, payload = unpack(stream)
+    damaged = b"half a file"
+    (tmp_path / "cae-mri.safetensors").write_bytes(damaged)
+    forged = replace(header, weights=hashlib.sha256(damaged).digest())
+    with pytest.raises(DataError, match=r"cae-mri\.safetensors cannot be read"):
+        CaeCodec("cae-mri").decode(pack(forged, payload))
 
 
 def test_a_file_that_changes_has_another_hash(tmp_path, monkeypatch):

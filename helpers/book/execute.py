@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import logging
 import os
 import tempfile
 import threading
@@ -219,19 +220,25 @@ def _papermill(
     import papermill  # only here: it takes a second to import
     from traitlets.config import Config
 
-    papermill.execute_notebook(
-        page.path,
-        output,
-        parameters=parameters,
-        kernel_name="python3",
-        progress_bar=False,
-        cwd=work,
-        execution_timeout=CELL_TIMEOUT[profile],
-        on_cell_execute=watch.on_cell,
-        # at its shutdown a kernel reports the interrupt that ends it, which is no news
-        extra_arguments=["--IPKernelApp.log_level=CRITICAL"],
-        config=Config({"KernelManager": {"transport": _TRANSPORT}}),
-    )
+    logging.getLogger("papermill").setLevel(logging.CRITICAL)  # it raises what it logs
+    try:
+        papermill.execute_notebook(
+            page.path,
+            output,
+            parameters=parameters,
+            kernel_name="python3",
+            progress_bar=False,
+            cwd=work,
+            execution_timeout=CELL_TIMEOUT[profile],
+            on_cell_execute=watch.on_cell,
+            # at its shutdown a kernel reports the interrupt that ends it, which is no news
+            extra_arguments=["--IPKernelApp.log_level=CRITICAL"],
+            config=Config({"KernelManager": {"transport": _TRANSPORT}}),
+        )
+    except KeyboardInterrupt:
+        # the cell under way would still complain, with a trace, that its kernel died
+        logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+        raise
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ from helpers.book.project import Page, Project
 
 # a change to these changes no result
 _NOT_RESULTS = ("book/", "cli.py", "__main__.py", "environment.py", "bench.py", "runner.py")
+_COMMANDS = "commands.py"  # nor does a change to the command line of a part
 
 
 def chapter_key(project: Project, page: Page, profile: str) -> str:
@@ -54,6 +55,7 @@ def _sources(root: Path) -> list[Path]:
         path
         for path in sorted((root / "helpers").rglob("*.py"))
         if not path.relative_to(root / "helpers").as_posix().startswith(_NOT_RESULTS)
+        and path.name != _COMMANDS
     ]
     kept = [path for path in sorted((root / "reference").rglob("*")) if path.is_file()]
     single = [root / "constraints.txt", root / "book" / "papers.yml"]

@@ -1,15 +1,16 @@
 """What every codec of this book is: two verbs, a config, and an honest stream."""
 
+from abc import ABC, abstractmethod
 from typing import ClassVar
 
 import numpy as np
 from numcodecs.abc import Codec
 
-from helpers.codecs.container import Header, check_image, pack, pixel_crc, unpack
-from helpers.errors import BitstreamError
+from helpers.codecs.container import Header, check_decoded, check_image, pack, pixel_crc, unpack
+from helpers.errors import BitstreamError, DataError
 
 
-class ImageCodec(Codec):
+class ImageCodec(Codec, ABC):
     """A codec for one grey image, in the interface of :class:`numcodecs.abc.Codec`.
 
     A subclass names its ``codec_id``, says whether it is ``lossless``, and writes
@@ -21,6 +22,7 @@ class ImageCodec(Codec):
     model: str = ""  # id of the network, for learned codecs
     weights_hash: bytes = b""  # first 4 bytes of the SHA-256 of its weights
 
+    @abstractmethod
     def compress(self, image: np.ndarray) -> bytes:
         """Code a checked image into a payload.
 
@@ -32,8 +34,8 @@ class ImageCodec(Codec):
         -------
         bytes
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def expand(self, payload: bytes, header: Header) -> np.ndarray:
         """Decode a payload; any exception it raises is reported as a `BitstreamError`.
 
@@ -46,7 +48,6 @@ class ImageCodec(Codec):
         -------
         (H, W) array of ``header.dtype``
         """
-        raise NotImplementedError
 
     def encode(self, buf: np.ndarray) -> bytes:
         """Code an image.
@@ -100,16 +101,11 @@ class ImageCodec(Codec):
             )
         try:
             image = self.expand(payload, header)
-        except BitstreamError:
+        except (BitstreamError, DataError):  # the latter: of the weights, not of the stream
             raise
         except Exception as error:
             raise BitstreamError(f"The payload cannot be decoded ({error}).") from error
-        if image.shape != header.shape or image.dtype != header.dtype:
-            raise BitstreamError("The payload decodes to another image than its header names.")
-        if header.pixel_crc is not None and pixel_crc(image) != header.pixel_crc:
-            raise BitstreamError(
-                "The decoded pixels are not those that were coded (their CRC-32 differs)."
-            )
+        check_decoded(image, header)
         if out is not None:
             out[...] = image.reshape(out.shape)
             return out

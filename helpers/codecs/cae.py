@@ -25,7 +25,7 @@ from helpers import weights
 from helpers.codecs import entropy
 from helpers.codecs.base import ImageCodec
 from helpers.codecs.container import Header
-from helpers.errors import BitstreamError
+from helpers.errors import BitstreamError, DataError
 
 CODERS = ("none", "brotli", "range")
 CHANNELS, SHRINK = 512, 32
@@ -245,7 +245,14 @@ def _network(model: str, digest: bytes):
     from helpers.models.cae import ConvAutoencoder
 
     network = ConvAutoencoder()
-    network.load_state_dict(weights.load(model))
+    try:
+        network.load_state_dict(weights.load(model))
+    except RuntimeError as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(
+            f"The weights '{model}' are those of another network; choose others with model=."
+        ) from error
     return network.eval().to(memory_format=torch.channels_last)
 
 

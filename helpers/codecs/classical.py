@@ -5,6 +5,7 @@ silently, keeps 1-pixel-wide images two-dimensional, and reports damage as `Bits
 Without a quality parameter a codec is lossless wherever its format can be.
 """
 
+from numbers import Real
 from typing import ClassVar
 
 import imagecodecs.numcodecs as ready
@@ -21,8 +22,17 @@ class _Grey:
 
     dtypes: ClassVar[tuple[str, ...]]
     defaults: ClassVar[dict] = {"squeeze": False}  # numcodecs would flatten a 1-pixel side
+    limits: ClassVar[dict[str, tuple[float, float]]] = {}  # the libraries clip without a word
 
     def __init__(self, **options):
+        for name, (low, high) in self.limits.items():
+            value = options.get(name)
+            if value is None:
+                continue
+            if not isinstance(value, Real) or not low <= value <= high:
+                raise ValueError(
+                    f"{name}= of '{self.codec_id}' is a number from {low} to {high}, not {value!r}."
+                )
         super().__init__(**{**self.defaults, **options})
 
     def encode(self, buf: np.ndarray) -> bytes:
@@ -39,7 +49,8 @@ class _Grey:
         Raises
         ------
         ValueError
-            If the format cannot hold the image's pixel type, or it is no grey image.
+            If the format cannot hold the image's pixel type, it is no grey image, or the
+            library does not take the codec's options.
         """
         image = check_image(buf)
         if image.dtype.name not in self.dtypes:
@@ -49,7 +60,12 @@ class _Grey:
                 f"'{self.codec_id}' holds {' and '.join(self.dtypes)} pixels, not "
                 f"{image.dtype}; use one of {', '.join(fitting(image.dtype))}."
             )
-        return bytes(self._encode(image))
+        try:
+            return bytes(self._encode(image))
+        except Exception as error:
+            raise ValueError(
+                f"'{self.codec_id}' cannot code this image with its options ({error})."
+            ) from error
 
     def decode(self, buf: bytes, out: np.ndarray | None = None) -> np.ndarray:
         """Decode a stream of this codec.
@@ -96,6 +112,7 @@ class Png(_Grey, ready.Png):
     codec_id = "png"
     dtypes = _UNSIGNED
     defaults: ClassVar = {**_Grey.defaults, "level": 9}
+    limits: ClassVar = {"level": (0, 9)}
 
 
 class Jpeg(_Grey, ready.Jpeg):
@@ -104,6 +121,7 @@ class Jpeg(_Grey, ready.Jpeg):
     codec_id = "jpeg"
     dtypes = _EIGHT
     defaults: ClassVar = {**_Grey.defaults, "optimize": True, "level": 75}
+    limits: ClassVar = {"level": (1, 100)}
 
 
 class Jpeg2000(_Grey, ready.Jpeg2k):
@@ -115,12 +133,13 @@ class Jpeg2000(_Grey, ready.Jpeg2k):
 
     codec_id = "jpeg2000"
     dtypes = _ALL
+    limits: ClassVar = {"level": (0, 200)}
 
     def __init__(self, level: float | None = None, **options):
         # A raw codestream: the boxes of a .jp2 file would cost 85 bytes and say nothing new.
         options = {"codecformat": "j2k", "reversible": not level, **options}
-        super().__init__(**options)
-        self.level = level  # the ready class would cut it to whole decibels
+        super().__init__(level=level, **options)
+        self.level = level  # the ready class has cut it to whole decibels
 
     def _encode(self, image: np.ndarray) -> bytes:
         if self.level and image.min() == image.max():
@@ -146,10 +165,14 @@ class Htj2k(_Grey, ready.Htj2k):
 
 
 class JpegLs(_Grey, ready.Jpegls):
-    """JPEG-LS: prediction and Golomb codes. ``level``: largest pixel error, 0 is lossless."""
+    """JPEG-LS: prediction and Golomb codes. ``level``: largest pixel error, 0 is lossless.
+
+    Above 127 the library writes streams of 8-bit images that it does not decode.
+    """
 
     codec_id = "jpegls"
     dtypes = _UNSIGNED
+    limits: ClassVar = {"level": (0, 127)}
 
 
 class JpegXl(_Grey, ready.Jpegxl):
@@ -161,6 +184,7 @@ class JpegXl(_Grey, ready.Jpegxl):
 
     codec_id = "jpegxl"
     dtypes = _UNSIGNED
+    limits: ClassVar = {"distance": (0, 25)}
     efforts: ClassVar[tuple[int, ...]] = (3, 7, 9)
 
     def __init__(self, distance: float | None = None, effort: int | str | None = None, **options):
@@ -188,6 +212,7 @@ class Avif(_Grey, ready.Avif):
     codec_id = "avif"
     dtypes = _EIGHT
     defaults: ClassVar = {**_Grey.defaults, "numthreads": 1, "speed": 6}
+    limits: ClassVar = {"level": (0, 99)}
 
     def _encode(self, image: np.ndarray) -> bytes:
         if self.level is None:

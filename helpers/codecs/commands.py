@@ -49,6 +49,11 @@ def add_arguments(subparsers: "argparse._SubParsersAction") -> None:
 def _encode(args: argparse.Namespace) -> int:
     image = read_image(args.image, slice=args.slice, axis=args.axis)
     options = dict(_option(text) for text in args.option)
+    aimed = args.bpp is not None or args.psnr is not None
+    if taken := options.keys() & ({"name", "spare"} | ({"bpp", "psnr"} if aimed else set())):
+        raise ValueError(
+            f"--option cannot set {', '.join(sorted(taken))}; use --codec, --bpp and --psnr."
+        )
     if args.bpp is not None:
         options["spare"] = envelope_size(args.codec, image)
         codec = at_rate(args.codec, args.bpp, **options)

@@ -179,6 +179,27 @@ def pixel_crc(image: np.ndarray) -> int:
     return zlib.crc32(np.ascontiguousarray(image, image.dtype.newbyteorder("<")).tobytes())
 
 
+def check_decoded(image: np.ndarray, header: Header) -> None:
+    """Make sure that decoded pixels are those that the header announces.
+
+    Parameters
+    ----------
+    image : array
+    header : Header
+
+    Raises
+    ------
+    BitstreamError
+        If shape or dtype differ, or the CRC-32 of the pixels does where the header has one.
+    """
+    if image.shape != header.shape or image.dtype != header.dtype:
+        raise BitstreamError("The payload decodes to another image than its header names.")
+    if header.pixel_crc is not None and pixel_crc(image) != header.pixel_crc:
+        raise BitstreamError(
+            "The decoded pixels are not those that were coded (their CRC-32 differs)."
+        )
+
+
 class _Reader:
     """Reads fields from bytes and raises `BitstreamError` instead of running past the end."""
 

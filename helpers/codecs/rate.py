@@ -40,6 +40,12 @@ class _Aimed(Codec):
                 f"'{name}' has no parameter that trades bytes for quality; choose one of "
                 f"{', '.join(dict.fromkeys([*_LADDERS, *_OWN_BUDGET]))}."
             )
+        taken = {"bpp", "size", *_LADDERS.get(name, (1, lambda rung: {}))[1](0)} & options.keys()
+        if taken:
+            raise ValueError(
+                f"{' and '.join(sorted(taken))}= of '{name}' is what the target chooses; leave "
+                "it out, or build the codec without a target."
+            )
         self.name = name
         self.options = options
 
@@ -80,8 +86,8 @@ class AtRate(_Aimed):
 
     def __init__(self, name: str, bpp: float, spare: int = 0, **options):
         super().__init__(name, **options)
-        if not bpp > 0:
-            raise ValueError(f"A rate must be above 0 bits per pixel, not {bpp}.")
+        if not 0 < bpp < np.inf:
+            raise ValueError(f"A rate must be above 0 bits per pixel and finite, not {bpp}.")
         self.bpp = bpp
         self.spare = spare
 
@@ -143,6 +149,11 @@ class AtPsnr(_Aimed):
 
     def __init__(self, name: str, psnr: float, peak: float | None = None, **options):
         super().__init__(name, **options)
+        if not psnr >= 0 or not (peak is None or peak > 0):
+            raise ValueError(
+                f"A PSNR to reach is a number of decibels from 0 on, its peak above 0; not {psnr} "
+                f"with a peak of {peak}."
+            )
         self.psnr = psnr
         self.peak = peak
 
@@ -164,7 +175,7 @@ class AtPsnr(_Aimed):
         """
         image = check_image(buf)
         peak = self.peak or 2 ** (8 * image.dtype.itemsize) - 1
-        largest_mse = peak**2 / 10 ** (self.psnr / 10)
+        largest_mse = peak**2 * 10 ** (-self.psnr / 10)
 
         def reaches(stream: bytes) -> bool:
             error = self.decode(stream).astype(np.float64) - image

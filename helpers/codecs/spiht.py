@@ -61,9 +61,9 @@ class SpihtCodec(ImageCodec):
 
     def __init__(self, bpp: float | None = None, size: int | None = None):
         if (bpp is not None and size is not None) or any(
-            value is not None and not value > 0 for value in (bpp, size)
+            value is not None and not 0 < value < np.inf for value in (bpp, size)
         ):
-            raise ValueError("SPIHT takes one of bpp= and size=, a number above 0, or neither.")
+            raise ValueError("SPIHT takes one of bpp= and size=, finite and above 0, or neither.")
         self.bpp = bpp
         self.size = size
 

@@ -5,7 +5,7 @@ from numcodecs.abc import Codec
 
 from helpers.codecs.base import ImageCodec
 from helpers.codecs.catalogue import get
-from helpers.codecs.container import Header, check_image, pack, pixel_crc, unpack
+from helpers.codecs.container import Header, check_decoded, check_image, pack, pixel_crc, unpack
 from helpers.errors import BitstreamError
 
 
@@ -76,12 +76,7 @@ def unwrap(stream: bytes) -> tuple[Header, np.ndarray]:
     if isinstance(codec, ImageCodec):
         return header, codec.decode(stream)
     image = codec.decode(payload)
-    if image.shape != header.shape or image.dtype != header.dtype:
-        raise BitstreamError("The payload decodes to another image than its header names.")
-    if header.pixel_crc is not None and pixel_crc(image) != header.pixel_crc:
-        raise BitstreamError(
-            "The decoded pixels are not those that were coded (their CRC-32 differs)."
-        )
+    check_decoded(image, header)
     return header, image
 
 

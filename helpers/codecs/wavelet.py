@@ -77,16 +77,16 @@ class WaveletCodec(ImageCodec):
     ):
         if step is not None and bpp is not None:
             raise ValueError("The wavelet codec takes one of step= and bpp=, not both.")
-        if any(value is not None and not value > 0 for value in (step, bpp)):
-            raise ValueError("step= and bpp= of the wavelet codec must be above 0.")
+        if any(value is not None and not 0 < value < np.inf for value in (step, bpp)):
+            raise ValueError("step= and bpp= of the wavelet codec must be above 0 and finite.")
         if wavelet not in WAVELETS:
             raise ValueError(f"There is no wavelet '{wavelet}' here; take one of {WAVELETS}.")
-        if levels is not None and not 0 <= levels <= _MAX_LEVELS:
-            raise ValueError(f"levels= must lie between 0 and {_MAX_LEVELS}, not {levels}.")
+        if levels is not None and levels not in range(_MAX_LEVELS + 1):
+            raise ValueError(f"levels= must be a whole number from 0 to {_MAX_LEVELS}.")
         self.step = step
         self.bpp = bpp
         self.wavelet = wavelet
-        self.levels = levels
+        self.levels = None if levels is None else int(levels)
 
     def compress(self, image: np.ndarray) -> bytes:
         """Code an image; see `ImageCodec.compress`."""

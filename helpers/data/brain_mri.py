@@ -11,7 +11,7 @@ from helpers.data import open_pack
 from helpers.data.files import image_files
 from helpers.data.nifti import read_volume
 from helpers.data.preparation import Picture, evenly
-from helpers.data.readers import read_image
+from helpers.data.readers import read_8bit
 from helpers.data.registry import Dataset, Item, Source
 from helpers.errors import DataError
 
@@ -113,7 +113,7 @@ def _siar_items(folder: Path, slices: int) -> Sequence[Item]:
         name = path.relative_to(folder).with_suffix("").as_posix()
         match = PATIENT_IN_NAME.search(path.stem)
         patient = f"patient{int(match[1])}" if match else name
-        items.append(Item(name, patient, path.parent.name, functools.partial(_file, path)))
+        items.append(Item(name, patient, path.parent.name, functools.partial(read_8bit, path)))
     return items
 
 
@@ -125,13 +125,6 @@ def _classified(folder: Path, layout: str) -> list[Path]:
         found = f"the image {loose[0].name} lies in no class folder" if loose else "no image"
         raise DataError(f"{folder} has another layout ({found}); expected is {layout}.")
     return paths
-
-
-def _file(path: Path) -> Picture:
-    pixels = read_image(path, luma=True)
-    if pixels.dtype != np.uint8:
-        raise DataError(f"The image {path} is {pixels.dtype}; this data set has 8 bits a pixel.")
-    return Picture(pixels, 0.0, 255.0, 8)
 
 
 def _same(picture: Picture) -> Picture:

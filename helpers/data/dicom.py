@@ -6,6 +6,7 @@ See the book's *Data and DICOM* for what each field means.
 import io
 import os
 import re
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -101,20 +102,23 @@ def read_dicom(
         none was chosen, or its pixel data cannot be decoded.
     """
     import pydicom
-    from pydicom.errors import InvalidDicomError
 
     name = "the given bytes" if isinstance(source, bytes) else str(source)
     try:
         stream = io.BytesIO(source if isinstance(source, bytes) else Path(source).read_bytes())
-        dataset = pydicom.dcmread(stream)
+        with warnings.catch_warnings():  # what matters of a damaged file is said below
+            warnings.simplefilter("ignore")
+            dataset = pydicom.dcmread(stream)
+            info = _info(dataset, name)
+    except DataError:
+        raise
     except OSError as error:
         raise DataError(f"The file {name} cannot be read ({error.strerror}).") from error
-    except (InvalidDicomError, Exception) as error:
+    except Exception as error:
         raise DataError(
             f"{name} is not a DICOM file ({type(error).__name__}); check that it was exported "
             "or copied whole."
         ) from error
-    info = _info(dataset, name)
     frames = int(dataset.get("NumberOfFrames", 1) or 1)
     if frames > 1 and frame is None:
         raise DataError(f"{name} holds {frames} frames; choose one with frame=0 to {frames - 1}.")

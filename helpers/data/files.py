@@ -5,6 +5,8 @@ import os
 import tempfile
 from pathlib import Path
 
+from helpers.errors import DataError
+
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 
 
@@ -15,9 +17,22 @@ def data_root() -> Path | None:
     -------
     pathlib.Path or None
         None while the variable is not set.
+
+    Raises
+    ------
+    DataError
+        If the variable names no folder: a mistyped name must not pass for having no data.
     """
     value = os.environ.get("MEDCODEC_DATA", "")
-    return Path(value).expanduser() if value else None
+    if not value:
+        return None
+    root = Path(value).expanduser()
+    if not root.is_dir():
+        raise DataError(
+            f"The variable MEDCODEC_DATA names {root}, which is no folder; mend it, or unset it "
+            "to use the open pack."
+        )
+    return root
 
 
 def write_atomically(path: str | os.PathLike, data: bytes) -> None:
@@ -32,22 +47,28 @@ def write_atomically(path: str | os.PathLike, data: bytes) -> None:
 
     Raises
     ------
-    OSError
-        If the folder does not exist or cannot be written to.
+    DataError
+        If the folder does not exist or cannot be written to, or a folder has this name.
     """
     path = Path(path)
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    temporary = None
     try:
+        handle, temporary = tempfile.mkstemp(prefix=".writing-", dir=path.parent)
         with os.fdopen(handle, "wb") as file:
             file.write(data)
         umask = os.umask(0)
         os.umask(umask)
         Path(temporary).chmod(0o666 & ~umask)  # mkstemp makes it private; give it normal rights
         Path(temporary).replace(path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            Path(temporary).unlink()
-        raise
+    except OSError as error:
+        raise DataError(
+            f"The file {path} cannot be written ({error.strerror}); name one in a folder that "
+            "exists, with space left and where you may write."
+        ) from error
+    finally:
+        if temporary is not None:
+            with contextlib.suppress(OSError):  # after the rename there is none left
+                Path(temporary).unlink()
 
 
 def image_files(folder: Path) -> list[Path]:

@@ -46,10 +46,7 @@ def save_prepared(imageset: ImageSet, path: str | os.PathLike) -> None:
     arrays = {f"image{i:06d}": image for i, image in enumerate(imageset.images)}
     buffer = io.BytesIO()
     np.savez_compressed(buffer, facts=np.array(json.dumps(facts)), **arrays)
-    try:
-        write_atomically(path, buffer.getvalue())
-    except OSError as error:
-        raise DataError(f"The file {path} cannot be written ({error.strerror}).") from error
+    write_atomically(path, buffer.getvalue())
 
 
 def open_prepared(

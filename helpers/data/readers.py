@@ -9,6 +9,7 @@ import numpy as np
 from helpers.data.dicom import read_dicom
 from helpers.data.files import write_atomically
 from helpers.data.nifti import read_volume
+from helpers.data.preparation import Picture
 from helpers.errors import DataError
 
 DTYPES = (np.dtype("uint8"), np.dtype("uint16"), np.dtype("int16"))
@@ -74,6 +75,28 @@ def read_image(
     )
 
 
+def read_8bit(path: str | os.PathLike) -> Picture:
+    """Read a file of a data set that has 8 bits a pixel, colour reduced to luma.
+
+    Parameters
+    ----------
+    path : path
+
+    Returns
+    -------
+    Picture
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read, or has another depth.
+    """
+    pixels = read_image(path, luma=True)
+    if pixels.dtype != np.uint8:
+        raise DataError(f"The image {path} is {pixels.dtype}; this data set has 8 bits a pixel.")
+    return Picture(pixels, 0.0, 255.0, 8)
+
+
 def decode_jpeg(data: bytes) -> np.ndarray:
     """Decode a JPEG stream to grey, as its luma where it is in colour.
 
@@ -93,6 +116,7 @@ def decode_jpeg(data: bytes) -> np.ndarray:
     import imagecodecs
 
     try:
+        _whole_jpeg(data)
         return np.squeeze(imagecodecs.jpeg_decode(data, outcolorspace="GRAYSCALE"))
     except Exception as error:
         raise DataError(f"The JPEG stream cannot be decoded ({error}).") from error
@@ -133,25 +157,36 @@ def write_image(path: str | os.PathLike, image: np.ndarray) -> None:
         data = buffer.getvalue()
     else:
         raise ValueError(
-            f"A {image.dtype} image cannot be written to {path.name}; name a .png file (uint8, "
+            f"Pixels of {image.dtype} cannot be written to {path.name}; name a .png file (uint8, "
             "uint16) or a .tif file (also int16)."
         )
-    try:
-        write_atomically(path, data)
-    except OSError as error:
-        raise DataError(f"The file {path} cannot be written ({error.strerror}).") from error
+    write_atomically(path, data)
 
 
 def _png(data: bytes, page: int | None) -> np.ndarray:
     import imagecodecs
 
+    _only_first(page)
     return imagecodecs.png_decode(data)
 
 
 def _jpeg(data: bytes, page: int | None) -> np.ndarray:
     import imagecodecs
 
+    _only_first(page)
+    _whole_jpeg(data)
     return imagecodecs.jpeg_decode(data)
+
+
+def _whole_jpeg(data: bytes) -> None:
+    """Refuse a stream cut off in its last scan: the library would fill the rest with grey."""
+    if data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda"):
+        raise ValueError("it ends before its end-of-image mark")
+
+
+def _only_first(page: int | None) -> None:
+    if page:
+        raise DataError(f"it holds one image, so there is no slice {page}; leave the number out.")
 
 
 def _tiff(data: bytes, page: int | None) -> np.ndarray:
@@ -199,6 +234,11 @@ def _grey(image: np.ndarray, path: Path, luma: bool) -> np.ndarray:
     """One channel: as it is, from equal channels, or by luma where that was asked for."""
     if image.ndim != 3:
         return image
+    if image.shape[-1] in (2, 4) and np.ptp(image[..., -1]):
+        raise DataError(
+            f"The file {path} has a fourth or second channel (transparency, or black ink); "
+            "flatten it to one grey channel first."
+        )
     colours = image[..., : min(3, image.shape[-1])]
     if colours.shape[-1] < 3 or (colours == colours[..., :1]).all():
         return colours[..., 0]

@@ -49,6 +49,10 @@ def add_arguments(subparsers) -> None:
 
 
 def _train(args: argparse.Namespace) -> int:
+    if args.epochs is not None and args.epochs < 1:
+        raise ValueError(f"--epochs must be 1 or more, not {args.epochs}.")
+    if args.out is not None and args.out.suffix != ".safetensors":
+        raise ValueError(f"--out names a .safetensors file, not {args.out}.")
     from helpers import weights
     from helpers.experiments.cae_mri import training as experiment
 
@@ -73,6 +77,10 @@ def _train(args: argparse.Namespace) -> int:
 
 
 def _reference(args: argparse.Namespace) -> int:
+    if args.limit < 1:
+        raise ValueError(f"--limit must be 1 or more, not {args.limit}.")
+    if wrong := [pair for pair in args.compare or () if "=" not in pair]:
+        raise ValueError(f"--compare takes NAME=WEIGHTS, not {wrong[0]}.")
     from helpers.experiments.cae_mri import reference
 
     sources = args.source or ["auto"]

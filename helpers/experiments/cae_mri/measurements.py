@@ -7,10 +7,8 @@ import pandas as pd
 
 from helpers import codecs, measure
 from helpers.data import ImageSet
-from helpers.experiments.cae_mri.data import SIZE
 from helpers.progress import progress
 
-PAPER_BPP = 8 * 71_000 / SIZE**2  # Table 4: 71 kB for a 512 x 512 slice
 STANDARDS = ("jpeg", "jpeg2000", "jpegxl", "avif", "wavelet", "spiht")
 RATES = (0.125, 0.25, 0.5, 1.0)
 AVERAGED = ["bytes", "bpp", "ratio_8bit", "mse", "psnr", "ssim", "ms_ssim", "fsim", "exact"]

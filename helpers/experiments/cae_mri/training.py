@@ -1,6 +1,8 @@
 """Training of the auto-encoder of Baiee and Al-Assadi (2024) at the paper's scale."""
 
 import datetime
+import hashlib
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -43,7 +45,8 @@ def train(
     size : int
         Side of the slices in pixels.
     checkpoints : pathlib.Path, optional
-        Folder from which an interrupted run goes on.
+        Folder from which an interrupted run goes on. Each schedule, size and set of images
+        has a folder of its own in it, so that no run goes on from another one's weights.
     split : {"patient", "slice"}
         See `helpers.experiments.cae_mri.data.sets`.
 
@@ -63,7 +66,7 @@ def train(
         images,
         schedule,
         held_out=as_tensor(held_out),
-        folder=checkpoints,
+        folder=None if checkpoints is None else checkpoints / _key(schedule, training, size),
         description="auto-encoder",
     )
     speed = throughput(history, len(images))
@@ -93,6 +96,12 @@ def train(
         "history": _thinned(history),
     }
     return weights.save(model.state_dict(), out, card)
+
+
+def _key(schedule: Schedule, training: Sequence[ImageSet], size: int) -> str:
+    """Name that only a run with this schedule on these images has."""
+    parts = [describe(schedule), size, [images.fingerprint for images in training]]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _facts(images: ImageSet) -> dict:
