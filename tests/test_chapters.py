@@ -17,10 +17,10 @@ BUDGET_S, BUDGET_MIB = 60, 8192
 SMALL_FULL = {
     "cae-brotli-mri": {
         "epochs": 10,
-        "size": 64,
+        "size": 128,
         "test_slices": 2,
         "train_slices": 2,
-        "rates": [1.5, 2.0, 2.5, 3.0],
+        "rates": [0.6, 1.0, 1.5, 2.0],
         "live_size": 64,
         "live_minutes": 0.02,
     }
