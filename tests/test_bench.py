@@ -6,6 +6,7 @@ import pytest
 from codec_images import phantom
 
 from helpers import bench
+from helpers.data import load
 from helpers.data.readers import write_image
 from helpers.errors import DataError
 
@@ -28,6 +29,15 @@ def test_the_benchmark_measures_a_folder(tmp_path, capsys):
     args = parser.parse_args(words)
     assert args.run(args) == 0
     assert "spiht" in capsys.readouterr().out
+
+
+def test_our_wavelet_codecs_keep_pace_with_jpeg_2000_on_brains():
+    """The book's bound: SPIHT within 1 dB and the Coiflet codec within 2.5 dB, 0.25 to 2 bpp."""
+    slices = list(load("brain-mri", slices=1))
+    frame = bench.rate_distortion(slices, ("jpeg2000", "wavelet", "spiht"))
+    gaps = frame.groupby("codec")["gap"].min()
+    assert frame["gap"].notna().all() and len(frame) == 4 * 3 * len(slices)
+    assert gaps["spiht"] > -1 and gaps["wavelet"] > -2.5
 
 
 def test_no_images_is_one_sentence(tmp_path):
