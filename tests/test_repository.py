@@ -72,7 +72,7 @@ def test_each_weight_has_a_card():
 
 def test_no_machine_paths_hosts_or_tokens():
     # the words are put together here, so that this file does not hold them itself
-    hosts = ["py" + "pi.org", "pythonhosted" + ".org", "anaconda" + ".org", "registry." + "npmjs"]
+    hosts = ["py" + "pi.org", "python" + "hosted.org", "anaconda" + ".org", "registry." + "npmjs"]
     folders = ["/ro" + "ot/", "/wo" + "rk/", "/home/" + "ubuntu"]
     token = re.compile(r"gh[pousr]_[A-Za-z0-9]{30,}|hf_[A-Za-z0-9]{30,}|AKIA[0-9A-Z]{16}")
     for path in FILES:
