@@ -125,6 +125,16 @@ def test_no_stream_is_longer_than_its_budget():
         assert 0.5 * room[row.image_id] < row.bytes <= room[row.image_id]
 
 
+def test_no_quality_is_below_the_one_asked_for():
+    images = made("ab", side=96)
+    budget = m.variants(images, {"CAE + Brotli": m.VARIANTS["CAE + Brotli"]})
+    equal = m.at_equal_psnr(images, budget, ("jpeg2000", "spiht"))
+    assert len(equal) == 4
+    wanted = budget.set_index("image_id")["psnr"]
+    for row in equal.itertuples():
+        assert wanted[row.image_id] <= row.psnr < wanted[row.image_id] + 3
+
+
 @pytest.fixture
 def small(monkeypatch, tmp_path):
     """A reference run that takes a second: one small slice a side, one standard codec."""

@@ -109,11 +109,37 @@ def at_equal_bytes(
     pandas.DataFrame
         The table of `helpers.measure.evaluate`; no stream is longer than its budget.
     """
-    rates = budget.set_index("image_id")["bpp"]
+    return _image_by_image(images, budget, families, metrics, codecs.at_rate, "bpp")
+
+
+def at_equal_psnr(
+    images: ImageSet,
+    budget: pd.DataFrame,
+    families: Iterable[str],
+    metrics: Sequence[str] = ("psnr",),
+) -> pd.DataFrame:
+    """Ask every standard codec, image by image, for the PSNR that another codec reached.
+
+    Parameters
+    ----------
+    images, budget, families, metrics
+        As in `at_equal_bytes`; families that `helpers.codecs.at_psnr` takes.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The table of `helpers.measure.evaluate`; no PSNR is below the one asked for.
+    """
+    return _image_by_image(images, budget, families, metrics, codecs.at_psnr, "psnr")
+
+
+def _image_by_image(images, budget, families, metrics, make_codec, column) -> pd.DataFrame:
+    """Evaluate codecs whose setting for each image is that image's value in the budget."""
+    wanted = budget.set_index("image_id")[column]
     jobs = [(family, index) for family in families for index in range(len(images))]
     parts = []
-    for family, index in progress(jobs, "image at equal bytes"):
-        codec = codecs.at_rate(family, rates[images.ids[index]])
+    for family, index in progress(jobs, "image at equal " + column):
+        codec = make_codec(family, wanted[images.ids[index]])
         one = images.take([index])
         parts.append(measure.evaluate(codec, one, name=family, metrics=metrics))
     return pd.concat(parts, ignore_index=True)
