@@ -6,11 +6,15 @@ Taught in the section "Lossless, proven" of *Measuring compression*. Run as a pr
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
+from collections.abc import Sequence
 
 import numpy as np
 from numcodecs.abc import Codec
+
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def proves_lossless(codec: Codec, image: np.ndarray) -> bool:
@@ -35,18 +39,45 @@ def proves_lossless(codec: Codec, image: np.ndarray) -> bool:
     ValueError
         If the other process could not decode the stream.
     """
-    stream = bytes(codec.encode(image))
-    config = json.dumps(codec.get_config()).encode()
+    return bool(exact_elsewhere(codec, [image])[0])
+
+
+def exact_elsewhere(
+    codec: Codec, images: Sequence[np.ndarray], threads: int | None = None
+) -> np.ndarray:
+    """Say of each image whether another process decodes exactly its pixels.
+
+    Parameters
+    ----------
+    codec : numcodecs.abc.Codec
+        Its ``get_config()`` must be enough to make it again.
+    images : sequence of (H, W) uint8, uint16 or int16 arrays
+    threads : int, optional
+        Number of threads that the other process may calculate with.
+
+    Returns
+    -------
+    (N,) bool array
+
+    Raises
+    ------
+    ValueError
+        If the other process could not decode a stream.
+    """
+    parts = [json.dumps(codec.get_config()).encode(), *(bytes(codec.encode(i)) for i in images)]
+    limits = {} if threads is None else dict.fromkeys(_THREAD_VARIABLES, str(threads))
     done = subprocess.run(
         [sys.executable, "-m", "helpers.lossless"],
-        input=len(config).to_bytes(4, "little") + config + stream,
+        input=b"".join(len(part).to_bytes(4, "little") + part for part in parts),
         capture_output=True,
         check=False,
+        env={**os.environ, **limits},
     )
     if done.returncode:
         reason = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
         raise ValueError(f"The stream did not decode in another process: {' '.join(reason)}")
-    return done.stdout.decode().strip() == pixel_hash(image)
+    found = done.stdout.decode().split()
+    return np.array([pixel_hash(i) == there for i, there in zip(images, found, strict=True)])
 
 
 def pixel_hash(image: np.ndarray) -> str:
@@ -66,21 +97,26 @@ def pixel_hash(image: np.ndarray) -> str:
     return hashlib.sha256(head + pixels.tobytes()).hexdigest()
 
 
-def _decode_here() -> str:
-    """Decode what stands on standard input: 4 bytes of length, a JSON config, a stream."""
+def _decode_here() -> None:
+    """Print a fingerprint for each stream on standard input.
+
+    There stand a JSON config and the streams, each after its length in 4 bytes.
+    """
     from numcodecs.registry import get_codec
 
     import helpers.codecs  # noqa: F401  (registers the codecs of this book)
 
-    data = sys.stdin.buffer.read()
-    start = 4 + int.from_bytes(data[:4], "little")
-    config = json.loads(data[4:start])
+    source = sys.stdin.buffer
+    config, *streams = iter(lambda: source.read(int.from_bytes(source.read(4), "little")), b"")
+    config = json.loads(config)
     if config["id"].startswith("imagecodecs_"):
         from imagecodecs.numcodecs import register_codecs
 
         register_codecs(config["id"], verbose=False)
-    return pixel_hash(np.asarray(get_codec(config).decode(data[start:])))
+    codec = get_codec(config)
+    for stream in streams:
+        print(pixel_hash(np.asarray(codec.decode(stream))))
 
 
 if __name__ == "__main__":
-    print(_decode_here())
+    _decode_here()

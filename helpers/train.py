@@ -8,7 +8,6 @@ import logging
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import lightning as L
@@ -19,41 +18,9 @@ from torch import Tensor, nn
 
 from helpers.augment import random_views
 from helpers.progress import live
+from helpers.schedule import Schedule
 
 logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """How long and how a network is trained.
-
-    Parameters
-    ----------
-    epochs : int
-    batch : int
-        Images a step; the last step of an epoch may hold fewer.
-    learning_rate : float
-        Of Adam, constant.
-    seed : int
-        Seeds the initial weights and, with the epoch's number, each shuffle.
-    measure_every : int
-        Epochs between two measurements on held-out images.
-    checkpoint_every : int
-        Epochs between two checkpoints, where a folder for them is given.
-    minutes : float or None
-        Stop after the epoch in which this much time has passed.
-    augment : bool
-        Train on random views (`helpers.augment`) instead of the images themselves.
-    """
-
-    epochs: int
-    batch: int = 8
-    learning_rate: float = 1e-4
-    seed: int = 0
-    measure_every: int = 10
-    checkpoint_every: int = 50
-    minutes: float | None = None
-    augment: bool = False
 
 
 class ResidentBatches:
@@ -270,8 +237,3 @@ def matrix_rate(side: int | None = None) -> float:
         wait()
         times.append(time.perf_counter() - begin)
     return 2 * side**3 / sorted(times)[2]
-
-
-def describe(schedule: Schedule) -> dict:
-    """Return the schedule as plain values, for a card."""
-    return asdict(schedule)

@@ -7,10 +7,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from helpers.data.files import write_atomically
 from helpers.errors import DataError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from torch import Tensor
 
 FOLDER = Path(__file__).resolve().parents[1] / "reference" / "weights"
@@ -58,6 +62,15 @@ def path(name: str) -> Path:
     )
 
 
+def exists(name: str) -> bool:
+    """Whether weights of this name are on this machine."""
+    try:
+        path(name)
+    except DataError:
+        return False
+    return True
+
+
 def sha256(name: str) -> bytes:
     """SHA-256 of a weights file, 32 bytes, the first of which a stream names its weights by."""
     file = path(name)
@@ -72,7 +85,41 @@ def _sha256(file: Path, version: tuple[int, int]) -> bytes:
 
 def card(name: str) -> dict:
     """What the weights are: data, loss, schedule, device, date, measured quality."""
-    return json.loads(path(name).with_suffix(".json").read_text(encoding="utf-8"))
+    return read_card(path(name))
+
+
+def read_card(file: Path) -> dict:
+    """Card of a weights file, which lies beside it."""
+    return json.loads(file.with_suffix(".json").read_text(encoding="utf-8"))
+
+
+def arrays(name: str) -> dict[str, np.ndarray]:
+    """Weights as float32 arrays, for networks that need no PyTorch.
+
+    Parameters
+    ----------
+    name : str
+
+    Raises
+    ------
+    DataError
+        If there are no such weights, or their file is damaged.
+    """
+    return read(path(name))
+
+
+def read(file: Path) -> dict[str, np.ndarray]:
+    """Read a weights file as float32 arrays; see `arrays`."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        return {key: array.astype(np.float32) for key, array in load_file(file).items()}
+    except SafetensorError as error:
+        raise DataError(
+            f"The weights {file} cannot be read ({error}); restore that file, for example with "
+            "git, or train it again."
+        ) from error
 
 
 def load(name: str) -> "dict[str, Tensor]":
@@ -87,20 +134,12 @@ def load(name: str) -> "dict[str, Tensor]":
     DataError
         If there are no such weights, or their file is damaged.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
+    import torch
 
-    file = path(name)
-    try:
-        return {key: tensor.float() for key, tensor in load_file(file).items()}
-    except SafetensorError as error:
-        raise DataError(
-            f"The weights {file} cannot be read ({error}); restore that file, for example with "
-            "git, or train it again."
-        ) from error
+    return {key: torch.from_numpy(array) for key, array in arrays(name).items()}
 
 
-def save(state: "dict[str, Tensor]", file: Path, description: dict) -> dict:
+def save(state: "Mapping[str, np.ndarray | Tensor]", file: Path, description: dict) -> dict:
     """Store weights as float16 beside their card, both renamed into place.
 
     Float16 halves the file; what rounding costs in quality is inside every result of the
@@ -108,7 +147,7 @@ def save(state: "dict[str, Tensor]", file: Path, description: dict) -> dict:
 
     Parameters
     ----------
-    state : dict of str to Tensor
+    state : mapping of str to array, or to tensor on any device
     file : pathlib.Path
         Ends in ``.safetensors``; the card lands beside it as ``.json``.
     description : dict
@@ -119,11 +158,9 @@ def save(state: "dict[str, Tensor]", file: Path, description: dict) -> dict:
     dict
         The card as written.
     """
-    from safetensors.torch import save as to_bytes
+    from safetensors.numpy import save as to_bytes
 
-    data = to_bytes(
-        {key: tensor.detach().cpu().half().contiguous() for key, tensor in state.items()}
-    )
+    data = to_bytes({key: _half(values) for key, values in state.items()})
     description = {
         **description,
         "bytes": len(data),
@@ -134,3 +171,9 @@ def save(state: "dict[str, Tensor]", file: Path, description: dict) -> dict:
     card_text = json.dumps(description, indent=1) + "\n"
     write_atomically(file.with_suffix(".json"), card_text.encode())
     return description
+
+
+def _half(values: "np.ndarray | Tensor") -> np.ndarray:
+    if not isinstance(values, np.ndarray):
+        values = values.detach().cpu().numpy()
+    return np.ascontiguousarray(values, np.float16)

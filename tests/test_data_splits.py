@@ -69,6 +69,47 @@ def test_named_patients_are_held_out():
             splits.hold_out(make("aabbc"), patients)
 
 
+IDS = [f"person{i}" for i in range(4000)]
+
+
+def test_a_name_alone_decides_the_side():
+    whole = [set(part.patients) for part in splits.by_name(make(IDS), 0.12)]
+    assert not whole[0] & whole[1] and whole[0] | whole[1] == set(IDS)
+    # another source holds some of the same people, more films of each, in another order
+    other = make([name for name in IDS[:900:-3] for _ in range(2)] + ["someone else"], "other")
+    train, test = splits.by_name(other, 0.12)
+    assert set(train.patients) <= whole[0] | {"someone else"}
+    assert set(test.patients) <= whole[1] | {"someone else"}
+    assert sorted(train.ids + test.ids) == sorted(other.ids)
+
+
+def test_the_share_by_name_holds_over_many_patients_and_grows_with_it():
+    before: set[str] = set()
+    for share in (0.05, 0.12, 0.5, 0.9):
+        tested = set(splits.by_name(make(IDS), share)[1].patients)
+        assert before <= tested  # whoever is tested on stays so
+        assert len(tested) / len(IDS) == pytest.approx(share, abs=0.02)  # over 2.5 deviations
+        before = tested
+
+
+def test_sides_by_name_are_fixed_for_good():
+    # shipped weights were trained on one side: nobody may ever change it
+    # (`printf person17 | sha256sum` begins with 08, of ff a share of 0.03; person1 with 24, 0.14)
+    patients = ["person1", "person17", "IM-0001", "NORMAL2-IM-0200", "00000165", "00000169"]
+    tested = splits.by_name(make(patients), 0.12)[1].patients
+    assert tested == ("person17", "NORMAL2-IM-0200", "00000169")
+    assert splits.by_name(make(patients), 0.15)[1].patients == ("person1", *tested)
+
+
+@pytest.mark.parametrize(
+    "patients, share, side",
+    [(["person1"], 0.5, ""), (IDS[:3], 1e-9, "test"), (IDS[:3], 1 - 1e-9, "training")],
+)
+def test_an_empty_side_by_name_is_refused(patients, share, side):
+    with pytest.raises(ValueError, match=rf"falls on the \w*{side}\w* side .* load more"):
+        splits.by_name(make(patients), share)
+
+
 def test_an_overlap_is_found():
     splits.assert_disjoint(make("aab"), make("cd"), make("e"))
     with pytest.raises(ValueError, match="patient 'b' is in two"):
@@ -81,6 +122,9 @@ def test_an_overlap_is_found():
         lambda: splits.by_patient(make("aaa")),
         lambda: splits.by_patient(make("ab"), 0.0),
         lambda: splits.by_patient(make("ab"), 1.0),
+        lambda: splits.by_name(make(IDS), 0.0),
+        lambda: splits.by_name(make(IDS), 1.0),
+        lambda: splits.by_name(make(IDS), float("nan")),
         lambda: next(splits.folds(make("ab"), 3)),
         lambda: next(splits.folds(make("ab"), 1)),
     ],

@@ -15,10 +15,11 @@ from helpers import weights
 from helpers.cli import main
 from helpers.data import ImageSet
 from helpers.errors import DataError
+from helpers.experiments import results
 from helpers.experiments.cae_mri import data, reference, training
 from helpers.experiments.cae_mri import measurements as m
 from helpers.models.cae import ConvAutoencoder
-from helpers.train import Schedule
+from helpers.schedule import Schedule
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -195,7 +196,7 @@ def test_a_missing_reference_is_explained(tmp_path):
     ("value", "kept"), [(math.nan, None), (1 / 3, 0.333333), (123456789.0, 123457000), (7, 7)]
 )
 def test_numbers_are_kept_as_json(value, kept):
-    assert reference._short(value) == kept
+    assert results._short(value) == kept
 
 
 def test_the_reference_is_of_the_shipped_weights_and_the_test_patients():

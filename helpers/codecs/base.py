@@ -62,6 +62,22 @@ class ImageCodec(Codec, ABC):
             The whole stream, header included.
         """
         image = check_image(buf)
+        return self.wrap(image, self.compress(image))
+
+    def wrap(self, image: np.ndarray, payload: bytes) -> bytes:
+        """Put a payload of an image into this codec's envelope.
+
+        Parameters
+        ----------
+        image : (H, W) uint8, uint16 or int16, C-contiguous
+        payload : bytes
+            From `compress`.
+
+        Returns
+        -------
+        bytes
+            The whole stream.
+        """
         header = Header(
             codec=self.codec_id,
             dtype=image.dtype,
@@ -71,7 +87,7 @@ class ImageCodec(Codec, ABC):
             weights=self.weights_hash,
             pixel_crc=pixel_crc(image) if self.lossless else None,
         )
-        return pack(header, self.compress(image))
+        return pack(header, payload)
 
     def decode(self, buf: bytes, out: np.ndarray | None = None) -> np.ndarray:
         """Decode a stream of this codec.

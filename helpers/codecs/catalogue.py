@@ -9,6 +9,7 @@ from numcodecs.registry import register_codec
 
 from helpers.codecs import classical
 from helpers.codecs.cae import CaeCodec
+from helpers.codecs.delta import DeltaCodec
 from helpers.codecs.spiht import SpihtCodec
 from helpers.codecs.wavelet import WaveletCodec
 
@@ -93,11 +94,23 @@ CATALOGUE = {
             *("cae-brotli", "CAE + Brotli", False, True, _S),
             *("convolutional auto-encoder, 8-bit latent, Brotli", CaeCodec),
         ),
+        Entry(
+            *("ae-delta", "AE + delta", True, False, _8),
+            *("auto-encoder in whole numbers, delta, adaptive range coder", DeltaCodec),
+        ),
     )
 }
 
 for _codec in (
-    *(SpihtCodec, WaveletCodec, CaeCodec, classical.Png, classical.Jpeg, classical.Jpeg2000),
+    *(
+        SpihtCodec,
+        WaveletCodec,
+        CaeCodec,
+        DeltaCodec,
+        classical.Png,
+        classical.Jpeg,
+        classical.Jpeg2000,
+    ),
     *(classical.Htj2k, classical.JpegLs, classical.JpegXl, classical.Avif, classical.WebP),
 ):
     register_codec(_codec)

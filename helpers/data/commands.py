@@ -90,7 +90,8 @@ def _check(args: argparse.Namespace) -> int:
             if source.folder() is None:
                 continue
             try:
-                found = registry.load(dataset.name, source=source.name, slices=1)
+                # small, so that thousands of full-size films fit into memory
+                found = registry.load(dataset.name, 32, source.name, slices=1)
                 patients = len(set(found.patients))
                 print(f"{dataset.name}/{source.name}: {len(found)} images of {patients} patients")
             except DataError as error:

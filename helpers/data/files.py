@@ -72,7 +72,10 @@ def write_atomically(path: str | os.PathLike, data: bytes) -> None:
 
 
 def image_files(folder: Path) -> list[Path]:
-    """Every image file below a folder, sorted by name, hidden ones left out.
+    """Every image file below a folder, sorted by name.
+
+    Hidden files are left out, and so is what lies in hidden folders and in ``__MACOSX``, where
+    macOS keeps the attributes of files that it packs.
 
     Parameters
     ----------
@@ -85,5 +88,8 @@ def image_files(folder: Path) -> list[Path]:
     return sorted(
         path
         for path in folder.rglob("*")
-        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
+        if path.suffix.lower() in IMAGE_SUFFIXES
+        and not any(
+            part.startswith(".") or part == "__MACOSX" for part in path.relative_to(folder).parts
+        )
     )

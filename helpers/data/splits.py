@@ -3,6 +3,7 @@
 The book shows why in *Data and DICOM*, section "Splitting by patient".
 """
 
+import hashlib
 from collections.abc import Collection, Iterator
 
 import numpy as np
@@ -59,6 +60,41 @@ def by_image(imageset: ImageSet, test: float = 0.2, seed: int = 0) -> tuple[Imag
     order = np.random.default_rng(seed).permutation(len(imageset))
     count = round(test * len(imageset))
     return imageset.take(sorted(order[count:])), imageset.take(sorted(order[:count]))
+
+
+def by_name(imageset: ImageSet, test: float = 0.1) -> tuple[ImageSet, ImageSet]:
+    """Split a set by patient so that the same people are tested on in every source of it.
+
+    Each patient's side follows from the SHA-256 of their id alone. Weights trained on one
+    preparation of a data set can then be tested on another one, or on more of its images,
+    and never meet a person again.
+
+    Parameters
+    ----------
+    imageset : ImageSet
+    test : float
+        Share of all possible ids to test on, between 0 and 1.
+
+    Returns
+    -------
+    train, test : ImageSet
+
+    Raises
+    ------
+    ValueError
+        If the share is out of range, or so small or large, or the patients so few, that one side
+        stays empty.
+    """
+    if not 0 < test < 1:
+        raise ValueError(f"The share of patients to test on must lie between 0 and 1, not {test}.")
+    train, test_set = _divide(imageset, {who for who in imageset.patients if _place(who) < test})
+    if not len(train) or not len(test_set):
+        raise ValueError(
+            f"None of the {len(set(imageset.patients))} patient(s) of {imageset.name} falls on the "
+            f"{'test' if len(train) else 'training'} side for the share {test}; load more of the "
+            "set, or split it with splits.by_patient."
+        )
+    return train, test_set
 
 
 def hold_out(imageset: ImageSet, patients: Collection[str]) -> tuple[ImageSet, ImageSet]:
@@ -136,6 +172,11 @@ def assert_disjoint(*sets: ImageSet) -> None:
                     f"The patient '{patient}' is in two of the sets, so a result on one of them "
                     "would rest on what was seen in the other; split with splits.by_patient."
                 )
+
+
+def _place(patient: str) -> float:
+    """Where an id falls between 0 and 1."""
+    return int.from_bytes(hashlib.sha256(patient.encode()).digest()[:8], "big") / 2**64
 
 
 def _shuffled(imageset: ImageSet, seed: int, at_least: int) -> list[str]:

@@ -1,10 +1,15 @@
-"""``python -m helpers train|reference NAME``: the full-scale runs that ``reference/`` keeps."""
+"""``python -m helpers train|reference NAME``: the full-scale runs that ``reference/`` keeps.
+
+Each experiment's ``commands`` module says which options its runs take and starts them; it is
+imported for the command only, so that no command waits for a framework it does not use.
+"""
 
 import argparse
-from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 
-NAMES = ("cae-brotli-mri",)
+PACKAGES = {"cae-brotli-mri": "cae_mri", "lossless-delta-chest-xray": "lossless_delta"}
+NAMES = tuple(PACKAGES)
 
 
 def add_arguments(subparsers) -> None:
@@ -15,79 +20,44 @@ def add_arguments(subparsers) -> None:
     subparsers : argparse action
         What ``ArgumentParser.add_subparsers`` returned.
     """
-    train = subparsers.add_parser("train", help="train a chapter's network at the paper's scale")
-    train.add_argument("name", choices=NAMES)
-    train.add_argument(
-        "--source",
-        action="append",
-        help="source of images, or an .npz of `data pack`; repeat it to join several",
-    )
-    train.add_argument("--out", type=Path, help="weights file, .safetensors")
-    train.add_argument("--checkpoints", type=Path, help="folder to resume from")
-    train.add_argument("--epochs", type=int, help="instead of the paper's number")
-    train.add_argument("--seed", type=int, default=0)
-    train.add_argument("--augment", action="store_true", help="train on random views")
-    train.add_argument(
-        "--split",
-        choices=("patient", "slice"),
-        default="patient",
-        help="'slice' lets slices of one head fall on both sides, to show what that does",
-    )
-    train.set_defaults(run=_train)
-
+    train = subparsers.add_parser("train", help="train a chapter's networks at the paper's scale")
     reference = subparsers.add_parser("reference", help="measure a chapter's reference run")
-    reference.add_argument("name", choices=NAMES)
-    reference.add_argument("--source", action="append")
-    reference.add_argument("--limit", type=int, default=24, help="slices a source and side")
-    reference.add_argument(
-        "--compare",
-        action="append",
-        metavar="NAME=WEIGHTS",
-        help="only compare these weights on slices that none of them was trained on",
-    )
-    reference.set_defaults(run=_reference)
+    for command, parser in {"train": train, "reference": reference}.items():
+        chapters = parser.add_subparsers(dest="name", required=True, metavar="NAME")
+        for name, package in PACKAGES.items():
+            chapter = chapters.add_parser(name)
+            chapter.add_argument(
+                "--source",
+                action="append",
+                help="source of images, or an .npz of `data pack`; repeat it to join several",
+            )
+            if command == "train":
+                _schedule_arguments(chapter)
+            module = import_module(f"helpers.experiments.{package}.commands")
+            getattr(module, f"add_{command}")(chapter)
+            chapter.set_defaults(run=getattr(module, command))
 
 
-def _train(args: argparse.Namespace) -> int:
-    if args.epochs is not None and args.epochs < 1:
-        raise ValueError(f"--epochs must be 1 or more, not {args.epochs}.")
-    if args.out is not None and args.out.suffix != ".safetensors":
-        raise ValueError(f"--out names a .safetensors file, not {args.out}.")
-    from helpers import weights
-    from helpers.experiments.cae_mri import training as experiment
-
-    schedule = replace(experiment.PAPER, seed=args.seed, augment=args.augment)
-    if args.epochs is not None:
-        schedule = replace(schedule, epochs=args.epochs)
-    out = args.out or weights.own("cae-mri-full")
-    card = experiment.train(
-        args.source or ["auto"],
-        out,
-        schedule,
-        checkpoints=args.checkpoints,
-        split=args.split,
-    )
-    last = card["history"][-1]
-    print(
-        f"{card['name']}: {card['images_per_second']} images/s, "
-        f"{100 * card['share_of_matrix_rate']:.1f} % of the device's matrix rate, "
-        f"held-out PSNR {last['held_out_psnr']:.2f} dB, {card['bytes']} bytes"
-    )
-    return 0
+def _schedule_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--out", type=_weights_file, help="weights file, .safetensors")
+    parser.add_argument("--checkpoints", type=Path, help="folder to resume from")
+    parser.add_argument("--epochs", type=positive, help="instead of the paper's number")
+    parser.add_argument("--seed", type=int, default=0)
 
 
-def _reference(args: argparse.Namespace) -> int:
-    if args.limit < 1:
-        raise ValueError(f"--limit must be 1 or more, not {args.limit}.")
-    if wrong := [pair for pair in args.compare or () if "=" not in pair]:
-        raise ValueError(f"--compare takes NAME=WEIGHTS, not {wrong[0]}.")
-    from helpers.experiments.cae_mri import reference
+def positive(text: str) -> int:
+    """Whole number from 1 on, as an option's value.
 
-    sources = args.source or ["auto"]
-    if args.compare:
-        models = dict(pair.split("=", 1) for pair in args.compare)
-        file = reference.compare_models(sources, models)
-    else:
-        file = reference.run(sources, args.limit)
-    print(f"Written: reference/results/{file.name}")
-    return 0
+    Parameters
+    ----------
+    text : str
+    """
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be 1 or more, not {text}")
+    return int(text)
+
+
+def _weights_file(text: str) -> Path:
+    if Path(text).suffix != ".safetensors":
+        raise argparse.ArgumentTypeError(f"names a .safetensors file, not {text}")
+    return Path(text)

@@ -1,21 +1,16 @@
 """The reference run: everything the chapter measures, on more slices, kept as JSON."""
 
-import datetime
-import json
-import math
 from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
-from helpers import provenance, weights
-from helpers.data import ImageSet
-from helpers.data.files import write_atomically
-from helpers.errors import DataError
+from helpers import weights
+from helpers.experiments import results
 from helpers.experiments.cae_mri import measurements as m
 from helpers.experiments.cae_mri.data import SIZE, sets
 
-FILE = Path(__file__).resolve().parents[3] / "reference" / "results" / "cae-brotli-mri.json"
+FILE = results.FOLDER / "cae-brotli-mri.json"
 COMMAND = "python -m helpers reference cae-brotli-mri"
 
 
@@ -41,7 +36,7 @@ def run(sources: Sequence[str], limit: int | None = 24, file: Path = FILE) -> Pa
     used = []
     for source in sources:
         train, test = (images.spread(limit) for images in sets(SIZE, source))
-        used += [_facts(train, "train"), _facts(test, "test")]
+        used += [results.images(train, "train"), results.images(test, "test")]
         tested = m.variants(test, m.VARIANTS, m.METRICS)
         budget = tested[tested["codec"] == "CAE + Brotli"]
         for side, table in (("test", tested), ("train", m.variants(train, m.VARIANTS, m.METRICS))):
@@ -50,18 +45,15 @@ def run(sources: Sequence[str], limit: int | None = 24, file: Path = FILE) -> Pa
         tables["equal_bytes"].append(equal.assign(source=test.source))
         tables["steps"].append(m.variants(test, m.STEPS).assign(source=test.source))
         tables["curves"].append(m.curves(test).assign(source=test.source))
+    command = " ".join([COMMAND, *(f"--source {name}" for name in results.sources(used))])
     result = {
-        "paper": "cae-brotli-mri",
-        "command": " ".join([COMMAND, *(f"--source {name}" for name in _names(used))]),
-        "date": datetime.date.today().isoformat(),
-        "device": provenance.device(),
-        "versions": provenance.versions(),
+        **results.header("cae-brotli-mri", command),
         "weights": "cae-mri",
         "weights_sha256": weights.sha256("cae-mri").hex(),
         "images": used,
         "tables": {name: _rows(pd.concat(parts)) for name, parts in tables.items()},
     }
-    return _write(result, file)
+    return results.write(result, file)
 
 
 def compare_models(
@@ -85,7 +77,7 @@ def compare_models(
     -------
     pathlib.Path
     """
-    result = json.loads(file.read_text(encoding="utf-8"))
+    result = facts(file)
     rows = []
     for source in sources:
         by_patient = sets(SIZE, source)[1]
@@ -98,7 +90,7 @@ def compare_models(
             rows.append(table.assign(source=images.source))
     result["tables"]["models"] = _rows(pd.concat(rows))
     result["models"] = {name: _training(model) for name, model in models.items()}
-    return _write(result, file)
+    return results.write(result, file)
 
 
 def load(file: Path = FILE) -> dict[str, pd.DataFrame]:
@@ -114,29 +106,12 @@ def load(file: Path = FILE) -> dict[str, pd.DataFrame]:
         ``variants``, ``equal_bytes``, ``steps``, ``curves`` and ``models``: means over
         slices by codec and source, with the number of slices and patients behind each.
     """
-    return {name: pd.DataFrame(rows) for name, rows in facts(file)["tables"].items()}
+    return results.tables(facts(file))
 
 
 def facts(file: Path = FILE) -> dict:
     """Return the whole reference result, with the command, device and versions behind it."""
-    if not file.is_file():
-        raise DataError(f"The reference result {file.name} is missing; make it with: {COMMAND}.")
-    return json.loads(file.read_text(encoding="utf-8"))
-
-
-def _facts(images: ImageSet, side: str) -> dict:
-    return {
-        "source": images.source,
-        "side": side,
-        "images": len(images),
-        "patients": sorted(set(images.patients)),
-        "fingerprint": images.fingerprint,
-        "licence": images.licence,
-    }
-
-
-def _names(used: list[dict]) -> list[str]:
-    return list(dict.fromkeys(entry["source"] for entry in used))
+    return results.read(file, COMMAND)
 
 
 def _training(model: str) -> dict:
@@ -148,18 +123,4 @@ def _training(model: str) -> dict:
 def _rows(table: pd.DataFrame) -> list[dict]:
     """Means by source, side, codec and operating point."""
     by = [key for key in ("source", "side", "codec", "point") if key in table]
-    rows = m.means(table, by).to_dict("records")
-    return [{key: _short(value) for key, value in row.items()} for row in rows]
-
-
-def _short(value: object) -> object:
-    """Six digits are enough; JSON knows null and no NaN."""
-    if not isinstance(value, float):
-        return value
-    return None if math.isnan(value) else float(f"{value:.6g}")
-
-
-def _write(result: dict, file: Path) -> Path:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(file, (json.dumps(result, indent=1, allow_nan=False) + "\n").encode())
-    return file
+    return results.rows(m.means(table, by))

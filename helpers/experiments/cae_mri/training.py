@@ -1,8 +1,5 @@
 """Training of the auto-encoder of Baiee and Al-Assadi (2024) at the paper's scale."""
 
-import datetime
-import hashlib
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,11 +7,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from helpers import provenance, weights
+from helpers import weights
 from helpers.data import ImageSet
+from helpers.experiments import cards
 from helpers.experiments.cae_mri.data import SIZE, sets
 from helpers.models.cae import ConvAutoencoder, count_parameters, forward_flops
-from helpers.train import Schedule, describe, fit, matrix_rate, throughput
+from helpers.schedule import Schedule, describe
+from helpers.train import fit, matrix_rate, throughput
 
 PAPER = Schedule(epochs=1000, batch=8, learning_rate=1e-4)
 
@@ -66,7 +65,7 @@ def train(
         images,
         schedule,
         held_out=as_tensor(held_out),
-        folder=None if checkpoints is None else checkpoints / _key(schedule, training, size),
+        folder=None if checkpoints is None else checkpoints / cards.key(schedule, training, size),
         description="auto-encoder",
     )
     speed = throughput(history, len(images))
@@ -81,45 +80,16 @@ def train(
         "schedule": describe(schedule),
         "size": size,
         "split": split,
-        "trained_on": [_facts(images) for images in training],
-        "held_out": [_facts(images) for images in held_out],
-        "device": provenance.device(),
+        "trained_on": [cards.facts(images) for images in training],
+        "held_out": [cards.facts(images) for images in held_out],
+        **cards.when_and_where(),
         "precision": "bfloat16 mixed" if torch.cuda.is_available() else "float32",
-        "versions": provenance.versions(),
-        "date": datetime.date.today().isoformat(),
         "fit_seconds": round(float(history["seconds"].sum()), 1),
         "images_per_second": round(speed, 1),
         "operations_per_second": round(speed * work),
         "matrix_rate_operations_per_second": round(ceiling),
         "share_of_matrix_rate": round(speed * work / ceiling, 4),
         "stored_as": "float16",
-        "history": _thinned(history),
+        "history": cards.thinned(history),
     }
     return weights.save(model.state_dict(), out, card)
-
-
-def _key(schedule: Schedule, training: Sequence[ImageSet], size: int) -> str:
-    """Name that only a run with this schedule on these images has."""
-    parts = [describe(schedule), size, [images.fingerprint for images in training]]
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def _facts(images: ImageSet) -> dict:
-    return {
-        "set": images.name,
-        "source": images.source,
-        "images": len(images),
-        "patients": sorted(set(images.patients)),
-        "fingerprint": images.fingerprint,
-        "licence": images.licence,
-        "citation": images.citation,
-    }
-
-
-def _thinned(history) -> list[dict]:
-    """Rows in which the held-out images were measured, rounded: enough to draw the curve."""
-    rows = history.dropna().drop(columns="seconds")
-    return [
-        {key: float(f"{value:.6g}") for key, value in row.items()}
-        for row in rows.to_dict("records")
-    ]

@@ -1,0 +1,76 @@
+"""What every card of trained weights says, and how it is said."""
+
+import datetime
+import hashlib
+import json
+from collections.abc import Sequence
+
+import pandas as pd
+
+from helpers import provenance
+from helpers.data import ImageSet
+from helpers.schedule import Schedule, describe
+
+_FEW = 50  # patients that a card lists by name
+
+
+def facts(images: ImageSet) -> dict:
+    """Describe a set of images, with its fingerprint, licence and citation.
+
+    Parameters
+    ----------
+    images : ImageSet
+
+    Returns
+    -------
+    dict
+        Where there are more than 50 patients, their number stands instead of their ids.
+    """
+    patients = sorted(set(images.patients))
+    return {
+        "set": images.name,
+        "source": images.source,
+        "images": len(images),
+        "patients": patients if len(patients) <= _FEW else len(patients),
+        "fingerprint": images.fingerprint,
+        "licence": images.licence,
+        "citation": images.citation,
+    }
+
+
+def key(schedule: Schedule, training: Sequence[ImageSet], *more: object) -> str:
+    """Name that only a run with this schedule on these images has, for its checkpoints.
+
+    Parameters
+    ----------
+    schedule : Schedule
+    training : sequence of ImageSet
+    *more
+        Whatever else tells runs apart: numbers, strings.
+    """
+    parts = [describe(schedule), *more, [images.fingerprint for images in training]]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def when_and_where() -> dict:
+    """Date, device and versions of a run."""
+    return {
+        "device": provenance.device(),
+        "versions": provenance.versions(),
+        "date": datetime.date.today().isoformat(),
+    }
+
+
+def thinned(history: pd.DataFrame) -> list[dict]:
+    """Rows in which the held-out images were measured, rounded: enough to draw the curve.
+
+    Parameters
+    ----------
+    history : pandas.DataFrame
+        As the `fit` functions return it.
+    """
+    rows = history.dropna().drop(columns="seconds")
+    return [
+        {key: float(f"{value:.6g}") for key, value in row.items()}
+        for row in rows.to_dict("records")
+    ]

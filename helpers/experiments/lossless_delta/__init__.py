@@ -1,0 +1,1 @@
+"""Shanmukh (2022): lossless compression of chest films by auto-encoder and delta."""

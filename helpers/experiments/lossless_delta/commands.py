@@ -1,0 +1,58 @@
+"""Options of ``python -m helpers train|reference lossless-delta-chest-xray``."""
+
+import argparse
+from dataclasses import replace
+
+from helpers.experiments.commands import positive
+
+NETWORKS = ("dense", "cnn1", "cnn2", "stage2")
+
+
+def add_train(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the training."""
+    parser.add_argument("--network", choices=NETWORKS, required=True)
+    parser.add_argument("--base", help="for stage2: weights of the first stage (delta-cnn2)")
+    parser.add_argument("--limit", type=positive, help="at most this many films a source")
+
+
+def add_reference(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the reference run."""
+    parser.add_argument("--limit", type=positive, help="at most this many films a source")
+
+
+def train(args: argparse.Namespace) -> int:
+    """Train one network; the second stage is also joined with its first."""
+    from helpers import weights
+    from helpers.experiments.lossless_delta import training as experiment
+
+    schedule = replace(experiment.RECIPES[args.network].schedule, seed=args.seed)
+    if args.epochs is not None:
+        schedule = replace(schedule, epochs=args.epochs)
+    out = args.out or weights.own(f"delta-{args.network}")
+    card = experiment.train(
+        args.network,
+        args.source or ["auto"],
+        out,
+        schedule,
+        checkpoints=args.checkpoints,
+        base=args.base,
+        limit=args.limit,
+    )
+    last = card["history"][-1]
+    print(
+        f"{card['name']}: {card['images_per_second']} images/s, "
+        f"held-out PSNR {last['held_out_psnr']:.2f} dB, {card['bytes']} bytes"
+    )
+    if args.network == "stage2":
+        joined = experiment.join(card["base"], out, out.with_name("delta-cnn3.safetensors"))
+        print(f"{joined['name']}: both stages, {joined['bytes']} bytes")
+    return 0
+
+
+def reference(args: argparse.Namespace) -> int:
+    """Measure the shipped weights."""
+    from helpers.experiments.lossless_delta import reference as experiment
+
+    file = experiment.run(args.source or ["auto"], args.limit)
+    print(f"Written: reference/results/{file.name}")
+    return 0

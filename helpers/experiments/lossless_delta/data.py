@@ -1,0 +1,27 @@
+"""Chest films for the experiment of Shanmukh (2022), split by patient."""
+
+from helpers.data import ImageSet, load, splits
+
+SIZE = 256
+TEST = 0.12  # of all possible ids: about a tenth of the patients of either source
+
+
+def sets(source: str = "auto", size: int = SIZE) -> tuple[ImageSet, ImageSet]:
+    """Training and test films that share no patient, whatever the source.
+
+    The paper splits its films 90/10. Here the patient's id decides the side, so that the
+    shipped weights, trained on one source, never meet a test patient of another.
+
+    Parameters
+    ----------
+    source : str
+        A source of ``helpers.data.load("chest-xray")``.
+    size : int
+        Side of the square films, in pixels; 256 in the paper.
+
+    Returns
+    -------
+    train, test : ImageSet
+        8-bit films.
+    """
+    return splits.by_name(load("chest-xray", size=size, source=source), TEST)
