@@ -43,7 +43,10 @@ def proves_lossless(codec: Codec, image: np.ndarray) -> bool:
 
 
 def exact_elsewhere(
-    codec: Codec, images: Sequence[np.ndarray], threads: int | None = None
+    codec: Codec,
+    images: Sequence[np.ndarray],
+    threads: int | None = None,
+    streams: Sequence[bytes] | None = None,
 ) -> np.ndarray:
     """Say of each image whether another process decodes exactly its pixels.
 
@@ -54,6 +57,8 @@ def exact_elsewhere(
     images : sequence of (H, W) uint8, uint16 or int16 arrays
     threads : int, optional
         Number of threads that the other process may calculate with.
+    streams : sequence of bytes, optional
+        The images' streams, where they are at hand already.
 
     Returns
     -------
@@ -64,7 +69,8 @@ def exact_elsewhere(
     ValueError
         If the other process could not decode a stream.
     """
-    parts = [json.dumps(codec.get_config()).encode(), *(bytes(codec.encode(i)) for i in images)]
+    streams = map(codec.encode, images) if streams is None else streams
+    parts = [json.dumps(codec.get_config()).encode(), *map(bytes, streams)]
     limits = {} if threads is None else dict.fromkeys(_THREAD_VARIABLES, str(threads))
     done = subprocess.run(
         [sys.executable, "-m", "helpers.lossless"],
@@ -77,7 +83,8 @@ def exact_elsewhere(
         reason = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
         raise ValueError(f"The stream did not decode in another process: {' '.join(reason)}")
     found = done.stdout.decode().split()
-    return np.array([pixel_hash(i) == there for i, there in zip(images, found, strict=True)])
+    same = [pixel_hash(i) == there for i, there in zip(images, found, strict=True)]
+    return np.array(same, bool)
 
 
 def pixel_hash(image: np.ndarray) -> str:

@@ -103,8 +103,15 @@ class _Keep(keras.callbacks.BackupAndRestore):
             self.journal.rows = json.loads(self.file.read_text(encoding="utf-8"))
 
     def on_epoch_end(self, epoch: int, logs=None) -> None:
-        write_atomically(self.file, json.dumps(self.journal.rows).encode())
-        super().on_epoch_end(epoch, logs)
+        schedule = self.journal.batches.schedule
+        last = epoch + 1 == schedule.epochs or self.model.stop_training
+        if last or (epoch + 1) % schedule.checkpoint_every == 0:
+            write_atomically(self.file, json.dumps(self.journal.rows).encode())
+            super().on_epoch_end(epoch, logs)
+
+    def on_train_end(self, logs=None) -> None:
+        super().on_train_end(logs)
+        self.model._initial_epoch = None  # or a later fit of this network would begin there
 
 
 def quality(model: keras.Model, unit: np.ndarray, batch: int) -> dict[str, float]:

@@ -176,4 +176,11 @@ def save(state: "Mapping[str, np.ndarray | Tensor]", file: Path, description: di
 def _half(values: "np.ndarray | Tensor") -> np.ndarray:
     if not isinstance(values, np.ndarray):
         values = values.detach().cpu().numpy()
-    return np.ascontiguousarray(values, np.float16)
+    with np.errstate(over="ignore"):
+        half = np.ascontiguousarray(values, np.float16)
+    if not np.isfinite(half).all():
+        raise ValueError(
+            "A weight is not finite or beyond 65,504, the largest 16-bit float; the training "
+            "diverged: lower its learning rate."
+        )
+    return half

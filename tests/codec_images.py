@@ -41,3 +41,21 @@ def phantom(side=128, dtype=np.uint8, seed=0):
     image = np.where(radius < 0.8, tissue, 0) + 0.4 * np.exp(-(((radius - 0.9) / 0.05) ** 2))
     image += np.random.default_rng(seed).normal(0, 0.01, image.shape) * (radius < 1)
     return np.clip(image * np.iinfo(dtype).max, 0, np.iinfo(dtype).max).astype(dtype)
+
+
+def damage(stream, other, rng):
+    """One flipped bit, one other byte, a cut, a splice, or bytes put in or taken out."""
+    data, kind, at = bytearray(stream), rng.integers(6), int(rng.integers(len(stream)))
+    if kind == 0:
+        data[at] ^= 1 << rng.integers(8)
+    elif kind == 1:
+        data[at] = (data[at] + rng.integers(1, 256)) % 256
+    elif kind == 2:
+        del data[at:]
+    elif kind == 3:
+        data[at:] = other[at:]
+    elif kind == 4:
+        data[at:at] = rng.bytes(int(rng.integers(1, 5)))
+    else:
+        del data[at : at + int(rng.integers(1, 5))]
+    return bytes(data)

@@ -94,6 +94,23 @@ def one_thread():
     torch.set_num_threads(threads)
 
 
+@pytest.fixture(scope="session")
+def tiny_weights(tmp_path_factory) -> Path:
+    """A folder of small auto-encoders: ``tiny``, ``tiny-dense`` and ``tiny-two``."""
+    from delta_networks import save_all
+
+    folder = tmp_path_factory.mktemp("weights")
+    save_all(folder)
+    return folder
+
+
+@pytest.fixture
+def tiny_networks(tiny_weights, monkeypatch) -> Path:
+    """Let the codec of auto-encoder and delta find the small networks by name."""
+    monkeypatch.setenv("MEDCODEC_WEIGHTS", str(tiny_weights))
+    return tiny_weights
+
+
 @pytest.fixture
 def tiny(tmp_path, monkeypatch) -> TinyBook:
     monkeypatch.delenv("BOOK_REPOSITORY_URL", raising=False)

@@ -7,7 +7,7 @@ import zlib
 
 import numpy as np
 import pytest
-from codec_images import make
+from codec_images import damage, make
 
 from helpers import codecs
 from helpers.codecs.container import unpack
@@ -31,24 +31,6 @@ def _seeds(name):
     return codec, [(codec.encode(image), codec.decode(codec.encode(image))) for image in sources]
 
 
-def _damage(stream, other, rng):
-    """One flipped bit, one other byte, a cut, a splice, or bytes put in or taken out."""
-    data, kind, at = bytearray(stream), rng.integers(6), int(rng.integers(len(stream)))
-    if kind == 0:
-        data[at] ^= 1 << rng.integers(8)
-    elif kind == 1:
-        data[at] = (data[at] + rng.integers(1, 256)) % 256
-    elif kind == 2:
-        del data[at:]
-    elif kind == 3:
-        data[at:] = other[at:]
-    elif kind == 4:
-        data[at:at] = rng.bytes(int(rng.integers(1, 5)))
-    else:
-        del data[at : at + int(rng.integers(1, 5))]
-    return bytes(data)
-
-
 @pytest.mark.parametrize("name", OWN)
 def test_damaged_streams_are_refused_or_right(name):
     codec, seeds = _seeds(name)
@@ -56,7 +38,7 @@ def test_damaged_streams_are_refused_or_right(name):
     right = dict(seeds)
     for k in range(COUNT):
         stream, image = seeds[k % len(seeds)]
-        damaged = _damage(stream, seeds[rng.integers(len(seeds))][0], rng)
+        damaged = damage(stream, seeds[rng.integers(len(seeds))][0], rng)
         try:
             assert np.array_equal(codec.decode(damaged), right.get(damaged, image))
         except BitstreamError:
@@ -72,7 +54,7 @@ def test_forged_streams_are_refused_or_give_the_announced_image(name):
     rng, decoded, started = np.random.default_rng(2), 0, time.monotonic()
     for k in range(COUNT):
         stream, _ = seeds[k % len(seeds)]
-        body = _damage(stream[:-4], seeds[rng.integers(len(seeds))][0][:-4], rng)
+        body = damage(stream[:-4], seeds[rng.integers(len(seeds))][0][:-4], rng)
         forged = body + zlib.crc32(body).to_bytes(4, "little")
         try:
             image = codec.decode(forged)

@@ -60,7 +60,7 @@ class DeltaCodec(ImageCodec):
     def __init__(
         self,
         model: str = "delta-cnn1",
-        coder: str = "context",
+        coder: str = "dct",
         latent: str = "int8",
         delta: str = "exact",
     ):
@@ -83,9 +83,16 @@ class DeltaCodec(ImageCodec):
     def compress(self, image: np.ndarray) -> bytes:
         """Code a checked image; see the table at the top of this file."""
         if image.dtype != np.uint8:
+            from helpers.codecs.catalogue import fitting
+
             raise ValueError(
                 f"The auto-encoders were trained on 8-bit films, this image is {image.dtype}; "
-                "window it to 8 bits, or take a codec that holds it (python -m helpers codecs)."
+                f"window it to 8 bits, or use one of {', '.join(fitting(image.dtype))}."
+            )
+        if _tile_count(image.shape) * SIDE**2 > MAX_PIXELS:
+            raise ValueError(
+                f"The image has more than {MAX_PIXELS} pixels once its sides are filled up to "
+                f"multiples of {SIDE}; cut it into several."
             )
         return self.payload(image, *self.predict(image))
 
@@ -139,11 +146,16 @@ class DeltaCodec(ImageCodec):
         coders = list(residual.CODERS)
         if flags >= 2 * _FLOAT8 or flags % _LATENT8 >= len(coders):
             raise BitstreamError("The payload names a coder this release does not know.")
+        count = _tile_count(header.shape)
+        if count * SIDE**2 > MAX_PIXELS:
+            raise BitstreamError(
+                f"The header asks for more than {MAX_PIXELS} pixels, padding included; this codec "
+                "writes no such stream, copy it again."
+            )
         latent = "int8" if flags & _LATENT8 else "float32"
         tiles = []
         stages = _networks(self.model, weights.sha256(self.model))
         sizes = [_stored_size(network.latent, latent) for network in stages]
-        count = -(-header.shape[0] // SIDE) * -(-header.shape[1] // SIDE)
         if len(payload) < 1 + count * sum(sizes):
             raise BitstreamError("The payload ends inside its latents; copy the stream again.")
         for _ in range(count):
@@ -227,15 +239,20 @@ def _store(latent: np.ndarray, kind: str) -> bytes:
 def _restore(code: bytes, kind: str) -> np.ndarray:
     """Latent in units of 2**-12, whole numbers whatever the bytes say."""
     if kind == "float32":
-        values = np.ldexp(np.frombuffer(code, "<f4").astype(np.float64), FRACTION)
-        if not np.isfinite(values).all():
+        floats = np.frombuffer(code, "<f4")
+        if not np.isfinite(floats).all():
             raise BitstreamError("The latent holds numbers that are not finite.")
+        values = np.ldexp(floats.astype(np.float64), FRACTION)
         return np.clip(np.rint(values), -LIMIT, LIMIT)
     return np.ldexp(np.frombuffer(code, np.int8, offset=1).astype(np.float64), min(code[0], 24))
 
 
 def _stored_size(length: int, kind: str) -> int:
     return 4 * length if kind == "float32" else 1 + length
+
+
+def _tile_count(shape: tuple[int, int]) -> int:
+    return -(-shape[0] // SIDE) * -(-shape[1] // SIDE)
 
 
 def _tiles(image: np.ndarray) -> Iterator[np.ndarray]:

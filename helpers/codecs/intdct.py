@@ -5,9 +5,9 @@ the even half as in Chen, Smith and Fralick (1977), the odd half as in Loeffler,
 Moschytz (1989). A reflection is three *lifting* steps, and a lifting step, which adds a rounded
 multiple of one value to another, is undone by subtracting the same again, whatever the rounding
 (Daubechies and Sweldens 1998). So the output is the orthonormal DCT but for rounding errors, and
-still nothing is lost. On noise the errors are 0.9 units (root mean square); where all values
-of a block are equal, all round the same way, and the error reaches 10. More than 21 it cannot
-be: so much would do if every step rounded as badly as possible.
+still nothing is lost. On noise the errors are 0.9 units (root mean square); where the values
+of a row are equal, many round the same way, and errors of 10 were seen. They cannot exceed 21,
+which it would take every step to round as badly as possible.
 
 All arithmetic is that of 32-bit integers: every machine gets the same coefficients.
 

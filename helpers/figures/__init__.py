@@ -6,6 +6,7 @@ Each function takes the figure's ``name`` (``fig-…``), ``caption`` (MyST text)
 
 from helpers.figures.charts import bars, histogram, lines, rate_distortion, training_curve
 from helpers.figures.diagrams import Block, block_diagram
+from helpers.figures.panels import training_panels
 from helpers.figures.pictures import comparison, image_grid
 from helpers.figures.style import label
 
@@ -20,4 +21,5 @@ __all__ = [
     "lines",
     "rate_distortion",
     "training_curve",
+    "training_panels",
 ]

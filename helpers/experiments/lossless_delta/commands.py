@@ -17,7 +17,7 @@ def add_train(parser: argparse.ArgumentParser) -> None:
 
 def add_reference(parser: argparse.ArgumentParser) -> None:
     """Add the options of the reference run."""
-    parser.add_argument("--limit", type=positive, help="at most this many films a source")
+    parser.add_argument("--limit", type=positive, default=100, help="films measured a source")
 
 
 def train(args: argparse.Namespace) -> int:

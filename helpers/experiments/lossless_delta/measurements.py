@@ -23,8 +23,8 @@ MODELS = {
 # (latent, delta, coders): the paper's two conventions, and what the book would do instead.
 SETTINGS = (
     ("float32", "exact", tuple(residual.CODERS)),
-    ("float32", "float8", tuple(residual.CODERS)),
-    ("int8", "exact", ("context",)),
+    ("float32", "float8", ("adaptive", "dct")),
+    ("int8", "exact", ("context", "dct")),
 )
 
 

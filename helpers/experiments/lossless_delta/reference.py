@@ -19,9 +19,16 @@ from helpers.progress import progress
 FILE = results.FOLDER / "lossless-delta-chest-xray.json"
 COMMAND = "python -m helpers reference lossless-delta-chest-xray"
 STREAM = ("bpp", "latent_bpp", "delta_bpp", "entropy", "max_error", "exact")
+QUALITY = ("mse", "psnr", "ms_ssim", "kl", "iou")
+PREDICTOR = ("side_bytes", "delta_bpp", "bpp")
 
 
-def run(sources: Sequence[str], limit: int | None = None, file: Path = FILE) -> Path:
+def run(
+    sources: Sequence[str],
+    limit: int | None = 100,
+    file: Path = FILE,
+    proven: int | None = None,
+) -> Path:
     """Measure the weights at hand on the test films of each source and write the result.
 
     Parameters
@@ -32,6 +39,8 @@ def run(sources: Sequence[str], limit: int | None = None, file: Path = FILE) -> 
         At most this many test films a source, spread evenly.
     file : pathlib.Path
         Where the JSON file goes.
+    proven : int, optional
+        The same for the proof in another process, which takes all test films otherwise.
 
     Returns
     -------
@@ -43,14 +52,14 @@ def run(sources: Sequence[str], limit: int | None = None, file: Path = FILE) -> 
     used = []
     for source in sources:
         train, test = sets(source)
-        test = test.spread(limit)
         used.append(results.images(test, "test"))
-        for name, table in measured(train, test, models).items():
+        found = measured(train, test.spread(limit), models)
+        found["proof"] = proof(test.spread(proven), models)
+        for name, table in found.items():
             tables.setdefault(name, []).append(table.assign(source=test.source))
     command = " ".join([COMMAND, *(f"--source {name}" for name in results.sources(used))])
-    command += f" --limit {limit}" if limit else ""
     result = {
-        **results.header("lossless-delta-chest-xray", command),
+        **results.header("lossless-delta-chest-xray", f"{command} --limit {limit}"),
         "weights_sha256": {name: weights.sha256(name).hex() for name in models.values()},
         "images": used,
         "tables": {name: results.rows(pd.concat(parts)) for name, parts in tables.items()},
@@ -74,27 +83,24 @@ def measured(train: ImageSet, test: ImageSet, models: dict[str, str]) -> dict[st
     Returns
     -------
     dict of str to pandas.DataFrame
-        ``streams``, ``standards``, ``quality`` and ``predictors`` in long form (one row a
-        group and measure), ``films`` (bits per pixel of every film under a few codecs) and
-        ``proof`` (films that another process decoded exactly).
+        ``streams``, ``standards``, ``quality`` and, where there are training films,
+        ``predictors`` in long form (one row a group and measure), and ``films`` (bits per
+        pixel of every film under a few codecs).
     """
     streams, standards = m.streams(test, models), m.standards(test)
     by = ("model", "latent", "delta", "coder")
-    ours = streams.query("latent == 'int8'").assign(codec=lambda rows: rows["model"])
-    films = pd.concat([standards, ours])[["image_id", "codec", "bpp"]]
-    predictors = m.predictors(test, mean_film(train), models)
-    return {
+    ours = streams.query("latent == 'int8' and coder == 'dct'").rename(columns={"model": "codec"})
+    films = pd.concat([standards[standards["codec"].isin(["png", "jpegxl"])], ours])
+    tables = {
         "streams": measure.summary(streams, STREAM, by=by),
         "standards": measure.summary(standards, ("bpp",)),
-        "quality": measure.summary(
-            m.quality(test, models), ("mse", "psnr", "ms_ssim", "kl", "iou"), by=("model",)
-        ),
-        "predictors": measure.summary(
-            predictors, ("side_bytes", "delta_bpp", "bpp"), by=("predictor",)
-        ),
-        "films": films,
-        "proof": proof(test, models),
+        "quality": measure.summary(m.quality(test, models), QUALITY, by=("model",)),
+        "films": films.pivot(index="image_id", columns="codec", values="bpp").reset_index(),
     }
+    if len(train):
+        found = m.predictors(test, mean_film(train), models)
+        tables["predictors"] = measure.summary(found, PREDICTOR, by=("predictor",))
+    return tables
 
 
 def mean_film(train: ImageSet) -> np.ndarray:
@@ -106,6 +112,9 @@ def mean_film(train: ImageSet) -> np.ndarray:
 def proof(test: ImageSet, models: dict[str, str]) -> pd.DataFrame:
     """Decode every film in another process, with one thread, and count what came back.
 
+    Every model is proven with the book's choice of coder and latent, every other coder and
+    the float32 latent with CNN 1.0.
+
     Parameters
     ----------
     test : ImageSet
@@ -116,20 +125,18 @@ def proof(test: ImageSet, models: dict[str, str]) -> pd.DataFrame:
     pandas.DataFrame
         One row a model, coder and latent: films and how many of them came back exactly.
     """
-    jobs = [(label, coder, "int8") for label in models for coder in residual.CODERS]
-    jobs += [(label, "context", "float32") for label in models]
+    jobs = [(label, "int8", ("dct",)) for label in models]
+    others = tuple(name for name in residual.CODERS if name != "dct")
+    jobs += [("CNN 1.0", "int8", others), ("CNN 1.0", "float32", ("dct",))]
     rows = []
-    for label, coder, latent in progress(jobs, "codec proven"):
-        exact = exact_elsewhere(DeltaCodec(models[label], coder, latent), test.images, threads=1)
-        rows.append(
-            {
-                "model": label,
-                "coder": coder,
-                "latent": latent,
-                "films": len(exact),
-                "exact": int(exact.sum()),
-            }
-        )
+    for label, latent, coders in progress(jobs, "model proven"):
+        codecs = [DeltaCodec(models[label], coder, latent) for coder in coders]
+        predicted = [(film, *codecs[0].predict(film)) for film in test.images]
+        for codec in codecs:
+            streams = [codec.wrap(found[0], codec.payload(*found)) for found in predicted]
+            exact = exact_elsewhere(codec, test.images, threads=1, streams=streams)
+            row = {"model": label, "coder": codec.coder, "latent": latent}
+            rows.append(row | {"films": len(exact), "exact": int(exact.sum())})
     return pd.DataFrame(rows)
 
 

@@ -41,7 +41,7 @@ class Recipe:
     base: str = ""
 
 
-_STEPS = {"learning_rate": 1e-3, "batch": 8, "measure_every": 1}
+_STEPS = {"learning_rate": 1e-3, "batch": 8, "measure_every": 1, "checkpoint_every": 2}
 RECIPES = {
     "dense": Recipe(losses.mse_loss, "MSE", Schedule(48, 32, 1e-4, measure_every=1)),
     "cnn1": Recipe(losses.ms_ssim_loss, "1 - MS-SSIM", Schedule(36, **_STEPS)),
@@ -74,7 +74,7 @@ def train(
         Folder from which an interrupted run goes on; each schedule, network and set of films
         has a folder of its own in it.
     base : str, optional
-        For ``"stage2"``: weights of the first stage instead of the recipe's.
+        For ``"stage2"`` only: weights of the first stage instead of the recipe's.
     limit : int, optional
         At most this many training films, spread evenly.
 
@@ -82,8 +82,18 @@ def train(
     -------
     dict
         The card.
+
+    Raises
+    ------
+    ValueError
+        If a base is named for a network that learns the films themselves.
     """
     recipe = RECIPES[network]
+    if base and not recipe.base:
+        raise ValueError(
+            f"'{network}' learns the films themselves; leave the base '{base}' out, or train "
+            "stage2 on its deltas."
+        )
     recipe = replace(recipe, schedule=schedule or recipe.schedule, base=base or recipe.base)
     pairs = [sets(source) for source in sources]
     training, held_out = ([pair[side] for pair in pairs] for side in (0, 1))
@@ -93,7 +103,8 @@ def train(
     )
     keras.utils.set_random_seed(recipe.schedule.seed)
     model = build(PLANS[network])
-    key = cards.key(recipe.schedule, training, network, recipe.base, limit)
+    base_sha256 = weights.sha256(recipe.base).hex() if recipe.base else ""
+    key = cards.key(recipe.schedule, training, network, base_sha256, limit)
     history = fit(
         model,
         films,
@@ -113,7 +124,7 @@ def train(
         "optimiser": "Adam",
         "schedule": describe(recipe.schedule),
         "base": recipe.base,
-        "base_sha256": weights.sha256(recipe.base).hex() if recipe.base else "",
+        "base_sha256": base_sha256,
         "trained_on": [cards.facts(images.spread(limit)) for images in training],
         "held_out": [cards.facts(images) for images in held_out],
         "backend": keras.backend.backend(),
@@ -166,5 +177,11 @@ def join(first: str, second: Path, out: Path) -> dict:
         for stage, file in stages.items()
         for key, values in weights.read(file).items()
     }
-    card = {"name": out.stem, "paper": "lossless-delta-chest-xray", "network": "two-stage"}
-    return weights.save(arrays, out, {**card, "stored_as": "float16", **described})
+    card = {
+        "name": out.stem,
+        "paper": "lossless-delta-chest-xray",
+        "network": "two-stage",
+        "parameters": sum(facts["parameters"] for facts in described.values()),
+        "stored_as": "float16",
+    }
+    return weights.save(arrays, out, {**card, **described})
