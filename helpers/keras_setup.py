@@ -7,6 +7,7 @@ goes on, in the other it is aborted.
 """
 
 import contextlib
+import logging
 import os
 from collections.abc import Iterator
 
@@ -26,6 +27,7 @@ def _quiet() -> Iterator[None]:
 
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+logging.getLogger("tensorflow").setLevel(logging.ERROR)  # or a page shows advice on tracing
 with contextlib.suppress(ImportError):
     import triton._C.libtriton  # noqa: F401  (before TensorFlow; see above)
 with _quiet():

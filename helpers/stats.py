@@ -172,6 +172,10 @@ def text(interval: Interval | pd.Series, digits: int = 2) -> str:
     str
         Only the mean where the ends are unknown.
     """
-    if math.isnan(interval.low):
-        return f"{interval.mean:.{digits}f}"
-    return f"{interval.mean:.{digits}f} [{interval.low:.{digits}f}, {interval.high:.{digits}f}]"
+    mean, low, high = (
+        interval[key] if isinstance(interval, pd.Series) else getattr(interval, key)
+        for key in ("mean", "low", "high")  # a Series has a method of its own called mean
+    )
+    if math.isnan(low):
+        return f"{mean:.{digits}f}"
+    return f"{mean:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"

@@ -149,3 +149,17 @@ def test_bad_figures_are_refused():
     with pytest.raises(ValueError, match="not 'magic'"):
         block = figures.Block("x", kind="magic")
         figures.block_diagram([[block]], name="fig-x", **WORDS)
+
+
+def test_training_panels_have_a_scale_each(page):
+    one = pd.DataFrame({"epoch": [1, 2], "training": [0.5, 0.4], "held out": [0.6, np.nan]})
+    histories = {"dense": one, "CNN": one * 100, "second": one}
+    units = dict.fromkeys(histories, "loss")
+    figures.training_panels(histories, y_labels=units, name="fig-panels", **WORDS)
+    axes = page[0].axes
+    assert [panel.get_title() for panel in axes[:3]] == list(histories)
+    assert not axes[3].axison  # the fourth place stays empty
+    assert [line.get_label() for line in axes[0].lines] == ["training", "held out"]
+    assert len(axes[0].lines[1].get_xdata()) == 1  # what was not measured is not drawn
+    assert axes[1].get_ylim()[0] > axes[0].get_ylim()[1]
+    assert all(panel.get_xlabel() == "epoch" for panel in axes[:3])

@@ -34,7 +34,8 @@ def test_a_card_describes_its_file(name):
     assert card["bytes"] == len(data)
     assert card["name"] == name
     stored = load_file(weights.path(name))
-    assert card["parameters"] == sum(tensor.numel() for tensor in stored.values())
+    trained = (t.numel() for key, t in stored.items() if "/moving_" not in key)  # see BatchNorm
+    assert card["parameters"] == sum(trained)
     assert card["stored_as"] == "float16"
     assert {tensor.dtype for tensor in stored.values()} == {torch.float16}
     assert all(tensor.isfinite().all() for tensor in stored.values())
@@ -52,6 +53,23 @@ def test_an_unknown_name_is_explained():
     for ask in (weights.path, weights.load, weights.card, weights.sha256):
         with pytest.raises(DataError, match=r"no weights named 'nobody'.*cae-mri"):
             ask("nobody")
+
+
+def test_weights_are_looked_up_and_read_without_a_framework(tmp_path, monkeypatch):
+    monkeypatch.setenv("MEDCODEC_WEIGHTS", str(tmp_path))
+    assert weights.exists("cae-mri") and not weights.exists("own")
+    state = {"b": np.array([1 / 3, 2]), "a": np.zeros((2, 3))}
+    card = weights.save(state, weights.own("own"), {"name": "own"})
+    assert weights.exists("own") and weights.own("own") == weights.path("own")
+    for arrays in (weights.arrays("own"), weights.read(weights.own("own"))):
+        assert arrays.keys() == state.keys()
+        for name, values in arrays.items():
+            assert values.dtype == np.float32
+            assert np.array_equal(values, state[name].astype(np.float16))
+    assert weights.read_card(weights.own("own")) == weights.card("own") == card
+    weights.own("own").write_bytes(b"half a file")
+    with pytest.raises(DataError, match=r"own\.safetensors cannot be read"):
+        weights.arrays("own")
 
 
 def test_a_name_does_not_lead_out_of_the_folder(tmp_path, monkeypatch):

@@ -19,6 +19,7 @@ from functools import lru_cache
 from typing import ClassVar
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from helpers import weights
 from helpers.codecs import residual
@@ -128,14 +129,15 @@ class DeltaCodec(ImageCodec):
         """
         stages = _networks(self.model, weights.sha256(self.model))
         stored, tiles = [], []
-        for tile in _tiles(image):
-            guess = np.zeros((SIDE, SIDE), np.int64)
-            for number, network in enumerate(stages):
-                offset = 255 * (number > 0)
-                code = _store(network.encode(tile - guess + offset), self.latent)
-                stored.append(code)
-                guess = guess + network.decode(_restore(code, self.latent)) - offset
-            tiles.append(guess)
+        with _one_thread():
+            for tile in _tiles(image):
+                guess = np.zeros((SIDE, SIDE), np.int64)
+                for number, network in enumerate(stages):
+                    offset = 255 * (number > 0)
+                    code = _store(network.encode(tile - guess + offset), self.latent)
+                    stored.append(code)
+                    guess = guess + network.decode(_restore(code, self.latent)) - offset
+                tiles.append(guess)
         return b"".join(stored), _join(tiles, image.shape)
 
     def expand(self, payload: bytes, header: Header) -> np.ndarray:
@@ -158,12 +160,13 @@ class DeltaCodec(ImageCodec):
         sizes = [_stored_size(network.latent, latent) for network in stages]
         if len(payload) < 1 + count * sum(sizes):
             raise BitstreamError("The payload ends inside its latents; copy the stream again.")
-        for _ in range(count):
-            guess = np.zeros((SIDE, SIDE), np.int64)
-            for number, (network, size) in enumerate(zip(stages, sizes, strict=True)):
-                code, at = payload[at : at + size], at + size
-                guess = guess + network.decode(_restore(code, latent)) - 255 * (number > 0)
-            tiles.append(guess)
+        with _one_thread():
+            for _ in range(count):
+                guess = np.zeros((SIDE, SIDE), np.int64)
+                for number, (network, size) in enumerate(zip(stages, sizes, strict=True)):
+                    code, at = payload[at : at + size], at + size
+                    guess = guess + network.decode(_restore(code, latent)) - 255 * (number > 0)
+                tiles.append(guess)
         rest = residual.decode(payload[at:], header.shape, coders[flags % _LATENT8])
         convention = "float8" if flags & _FLOAT8 else "exact"
         return undo_difference(rest, _join(tiles, header.shape), convention)
@@ -225,6 +228,11 @@ def reconstruct(model: str, films: np.ndarray, latent: str = "float32") -> np.nd
     """
     codec = DeltaCodec(model, latent=latent)
     return np.stack([codec.predict(film)[1] for film in films]).astype(np.int16)
+
+
+def _one_thread() -> threadpool_limits:
+    """Limit BLAS to one thread: for matrices this narrow more of them only wait for each other."""
+    return threadpool_limits(1, user_api="blas")
 
 
 def _store(latent: np.ndarray, kind: str) -> bytes:

@@ -46,16 +46,20 @@ class Affine:
     """
 
     def __init__(self, kernel, bias, norm=None, scale: float = 2.0**-FRACTION):
-        kernel, bias = np.asarray(kernel, np.float64), np.asarray(bias, np.float64)
+        # the dense network's kernels are half a gigabyte each: one copy, changed in place
+        kernel, bias = np.array(kernel, np.float64), np.asarray(bias, np.float64)
         if norm is not None:
             gamma, beta, mean, variance = (np.asarray(part, np.float64) for part in norm)
             gain = gamma / np.sqrt(variance + EPSILON)
-            kernel, bias = kernel * gain, (bias - mean) * gain + beta
-        kernel = kernel * scale
+            kernel *= gain
+            bias = (bias - mean) * gain + beta
+        kernel *= scale
+        flat = kernel.reshape(-1, kernel.shape[-1])
+        largest = np.maximum(flat.max(axis=0), -flat.min(axis=0))
         # frexp gives the exponent without a logarithm, which not every libm rounds alike
-        largest = np.abs(kernel.reshape(-1, kernel.shape[-1])).max(axis=0)
         self.shift = WEIGHT_BITS - np.frexp(np.maximum(largest, 2.0**-26))[1]
-        self.kernel = np.rint(np.ldexp(kernel, self.shift))
+        kernel *= np.ldexp(1.0, self.shift)
+        self.kernel = np.rint(kernel, out=kernel)
         self.bias = np.rint(np.ldexp(np.clip(bias, -4096, 4096), self.shift))
 
     def __call__(self, values: np.ndarray, matmul: Matmul, enlarge: bool = False) -> np.ndarray:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from helpers import weights
 from helpers.keras_setup import keras
@@ -125,8 +126,14 @@ def _backwards(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(a[:, ::-1]) @ np.ascontiguousarray(b[::-1])
 
 
+def _one_thread(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    with threadpool_limits(1, user_api="blas"):
+        return a @ b
+
+
 PRODUCTS = {
     "NumPy": np.matmul,
+    "NumPy, one thread": _one_thread,
     "Keras": _keras_product,
     "NumPy, sums in reverse order": _backwards,
 }

@@ -140,12 +140,20 @@ def quality(images: ImageSet, models: Mapping[str, str]) -> pd.DataFrame:
                 "model": label,
                 "mse": metrics.mse(film, rebuilt) / 255**2,
                 "psnr": metrics.psnr(film, rebuilt, 255),
-                "ms_ssim": metrics.ms_ssim(film, rebuilt, 255),
+                "ms_ssim": _ms_ssim(film, rebuilt),
                 "kl": kl_divergence(film, rebuilt),
                 "iou": iou(film, rebuilt),
             }
         )
     return pd.DataFrame(rows)
+
+
+def _ms_ssim(film: np.ndarray, rebuilt: np.ndarray) -> float:
+    """MS-SSIM as the losses know it: no second framework is loaded beside Keras for it."""
+    from helpers.models.losses import ms_ssim
+    from helpers.train_keras import grey_to_unit
+
+    return float(ms_ssim(grey_to_unit(film[None]), grey_to_unit(rebuilt[None]))[0])
 
 
 def kl_divergence(film: np.ndarray, rebuilt: np.ndarray) -> float:

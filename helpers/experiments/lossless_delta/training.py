@@ -76,7 +76,7 @@ def train(
     base : str, optional
         For ``"stage2"`` only: weights of the first stage instead of the recipe's.
     limit : int, optional
-        At most this many training films, spread evenly.
+        At most this many films a source and side of the split, spread evenly.
 
     Returns
     -------
@@ -86,7 +86,8 @@ def train(
     Raises
     ------
     ValueError
-        If a base is named for a network that learns the films themselves.
+        If a base is named for a network that learns the films themselves, or a source has no
+        training films.
     """
     recipe = RECIPES[network]
     if base and not recipe.base:
@@ -97,10 +98,9 @@ def train(
     recipe = replace(recipe, schedule=schedule or recipe.schedule, base=base or recipe.base)
     pairs = [sets(source) for source in sources]
     training, held_out = ([pair[side] for pair in pairs] for side in (0, 1))
-    films, watched = (
-        _pixels(side, recipe.base, None if number else limit)
-        for number, side in enumerate((training, held_out))
-    )
+    if empty := [test.source for train, test in pairs if not len(train)]:
+        raise ValueError(f"The source '{empty[0]}' has no training films; train on another one.")
+    films, watched = (_pixels(side, recipe.base, limit) for side in (training, held_out))
     keras.utils.set_random_seed(recipe.schedule.seed)
     model = build(PLANS[network])
     base_sha256 = weights.sha256(recipe.base).hex() if recipe.base else ""
@@ -126,7 +126,7 @@ def train(
         "base": recipe.base,
         "base_sha256": base_sha256,
         "trained_on": [cards.facts(images.spread(limit)) for images in training],
-        "held_out": [cards.facts(images) for images in held_out],
+        "held_out": [cards.facts(images.spread(limit)) for images in held_out],
         "backend": keras.backend.backend(),
         "precision": "float32",
         **cards.when_and_where(),
