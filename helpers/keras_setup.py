@@ -27,7 +27,6 @@ def _quiet() -> Iterator[None]:
 
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-logging.getLogger("tensorflow").setLevel(logging.ERROR)  # or a page shows advice on tracing
 with contextlib.suppress(ImportError):
     import triton._C.libtriton  # noqa: F401  (before TensorFlow; see above)
 with _quiet():
@@ -35,5 +34,10 @@ with _quiet():
     import keras.ops
 
     keras.ops.ones(1)  # the first operation has notes of its own
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow
+
+        # in a notebook it would print advice on tracing; its logger sets its own level when made
+        tensorflow.get_logger().setLevel(logging.ERROR)
 
 __all__ = ["keras"]

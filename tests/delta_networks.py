@@ -9,19 +9,38 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
+from codec_images import phantom
 
 from helpers import weights
 from helpers.codecs.container import pack, unpack
+from helpers.data import ImageSet
 
 SIDE = 256
 TINY = SimpleNamespace(encoder=(2,) * 6, latent=5, decoder=(3, 2, 2, 2, 2, 2), dense=False)
 TINY_DENSE = SimpleNamespace(encoder=(3, 2), latent=2, decoder=(2, 4), dense=True)
+SMALL = SimpleNamespace(encoder=(2, 3), latent=4, decoder=(3, 2), dense=False)
 WIDE = SimpleNamespace(  # the paper's networks have two to four times as many channels
     encoder=(8, 16, 16, 16, 64, 16), latent=32, decoder=(64, 16, 16, 16, 8, 8), dense=False
 )
 CNN1 = SimpleNamespace(
     encoder=(16, 64, 64, 64, 256, 64), latent=128, decoder=(256, 64, 64, 32, 32, 16), dense=False
 )
+
+
+def film_set(patients, source="made"):
+    """Films of 256 x 256 that look a little medical."""
+    count = len(patients)
+    return ImageSet(
+        name="chest-xray",
+        source=source,
+        images=tuple(phantom(SIDE, seed=i) for i in range(count)),
+        ids=tuple(f"film{i}" for i in range(count)),
+        patients=tuple(patients),
+        labels=("",) * count,
+        bit_depth=8,
+        licence="none",
+        citation="none",
+    )
 
 
 def shapes(plan):

@@ -11,6 +11,7 @@ import torch
 from codec_images import phantom
 from delta_networks import CNN1, TINY, TINY_DENSE, WIDE, draw, fingerprint
 
+from helpers.models import integer
 from helpers.models.integer import LIMIT, WEIGHT_BITS, Affine, IntegerAutoencoder
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -69,6 +70,24 @@ def test_matrices_large_enough_for_threads_give_the_same_bits(name):
     latent = first.encode(FILM)
     assert np.array_equal(other.encode(FILM), latent)
     assert np.array_equal(other.decode(latent), first.decode(latent))
+
+
+@pytest.mark.parametrize("plan", [TINY, TINY_DENSE], ids=["cnn", "dense"])
+def test_large_kernels_kept_in_16_bits_give_the_same_bits(plan, monkeypatch):
+    arrays = draw(plan, 7)
+    plain = IntegerAutoencoder(arrays)
+    monkeypatch.setattr(integer, "_LARGE", 7)  # rows are then multiplied a few at a time
+    kept = IntegerAutoencoder(arrays)
+    assert {layer.kernel.dtype for layer in kept.encoder} >= {np.dtype(np.int16)}
+    latent = plain.encode(FILM)
+    assert np.array_equal(kept.encode(FILM), latent)
+    assert np.array_equal(kept.decode(latent), plain.decode(latent))
+
+
+def test_taps_of_a_large_kernel_are_added_in_more_than_16_bits(monkeypatch):
+    monkeypatch.setattr(integer, "_LARGE", 7)
+    layer = Affine(np.full((3, 3, 2, 1), 1 - 2.0**-16), np.zeros(1), scale=1.0)
+    assert layer(np.ones((4, 4, 2)), np.matmul, enlarge=True).max() == 3 * 3 * 2 * 2**12
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

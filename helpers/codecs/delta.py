@@ -187,10 +187,11 @@ def difference(image: np.ndarray, prediction: np.ndarray, convention: str = "exa
     (H, W) uint8
         128 (exact) or 127 and 128 (float8) where there is no difference.
     """
-    delta = image.astype(np.int64) - prediction
     if convention == "exact":
-        return ((delta + 128) % 256).astype(np.uint8)
-    return np.clip(np.rint((delta + 255) / 2), 0, 255).astype(np.uint8)
+        return ((image.astype(np.int64) - prediction + 128) % 256).astype(np.uint8)
+    # 8 bits span -255..255 only, and a second stage may predict more than that away
+    delta = image.astype(np.int64) - np.clip(prediction, 0, 255)
+    return np.rint((delta + 255) / 2).astype(np.uint8)
 
 
 def undo_difference(
@@ -210,7 +211,8 @@ def undo_difference(
     """
     if convention == "exact":
         return ((prediction + delta - 128) % 256).astype(np.uint8)
-    return np.clip(prediction + 2 * delta.astype(np.int64) - 255, 0, 255).astype(np.uint8)
+    restored = np.clip(prediction, 0, 255) + 2 * delta.astype(np.int64) - 255
+    return np.clip(restored, 0, 255).astype(np.uint8)
 
 
 def reconstruct(model: str, films: np.ndarray, latent: str = "float32") -> np.ndarray:

@@ -119,6 +119,17 @@ def count_parameters(model: keras.Model) -> int:
     return sum(math.prod(variable.shape) for variable in model.trainable_variables)
 
 
+def count(plan: Plan) -> int:
+    """Trainable parameters of a plan's network, without memory for any of them.
+
+    Parameters
+    ----------
+    plan : Plan
+    """
+    with keras.StatelessScope(initialize_variables=False):  # variables with shapes, no values
+        return count_parameters(build(plan))
+
+
 def state(model: keras.Model) -> dict:
     """All variables of an auto-encoder by name, as float32 arrays.
 

@@ -29,6 +29,7 @@ FRACTION = 12  # bits of an activation after the binary point
 LIMIT = 2**24  # activations stay below: 4096 before scaling; and float32 holds them exactly
 WEIGHT_BITS = 13
 EPSILON = 1e-3  # of Keras' BatchNorm
+_LARGE = 2**22  # weights; a kernel beyond is kept in 16 bits
 Matmul = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
@@ -46,7 +47,7 @@ class Affine:
     """
 
     def __init__(self, kernel, bias, norm=None, scale: float = 2.0**-FRACTION):
-        # the dense network's kernels are half a gigabyte each: one copy, changed in place
+        # the dense network's kernels take half a gigabyte each here: one copy, changed in place
         kernel, bias = np.array(kernel, np.float64), np.asarray(bias, np.float64)
         if norm is not None:
             gamma, beta, mean, variance = (np.asarray(part, np.float64) for part in norm)
@@ -59,7 +60,9 @@ class Affine:
         # frexp gives the exponent without a logarithm, which not every libm rounds alike
         self.shift = WEIGHT_BITS - np.frexp(np.maximum(largest, 2.0**-26))[1]
         kernel *= np.ldexp(1.0, self.shift)
-        self.kernel = np.rint(kernel, out=kernel)
+        np.rint(kernel, out=kernel)
+        large = kernel.ndim == 2 and kernel.size > _LARGE  # sums of taps would leave 16 bits
+        self.kernel = kernel.astype(np.int16) if large else kernel
         self.bias = np.rint(np.ldexp(np.clip(bias, -4096, 4096), self.shift))
 
     def __call__(self, values: np.ndarray, matmul: Matmul, enlarge: bool = False) -> np.ndarray:
@@ -81,8 +84,18 @@ class Affine:
         elif self.kernel.ndim == 4:
             total = _slide(_lines(values), self.kernel, values.shape, matmul)
         else:
-            total = matmul(values, self.kernel)
+            total = _multiply(values, self.kernel, matmul)
         return _round(total + self.bias, self.shift)
+
+
+def _multiply(values: np.ndarray, kernel: np.ndarray, matmul: Matmul) -> np.ndarray:
+    """Multiply with a matrix that may be kept in 16 bits, a few of its rows at a time."""
+    if kernel.dtype == np.float64:
+        return matmul(values, kernel)
+    step = max(1, _LARGE // kernel.shape[1])
+    rows = range(0, len(kernel), step)
+    parts = ((values[:, at : at + step], kernel[at : at + step]) for at in rows)
+    return sum(matmul(some, part.astype(np.float64)) for some, part in parts)
 
 
 def _lines(values: np.ndarray) -> np.ndarray:

@@ -204,8 +204,9 @@ def predictors(images: ImageSet, mean_film: np.ndarray, models: Mapping[str, str
     Returns
     -------
     pandas.DataFrame
-        One row a film and predictor: image_id, patient_id, predictor, side_bytes, delta_bpp,
-        bpp (side information and delta, without a header).
+        One row a film and predictor: image_id, patient_id, predictor, side_bytes, delta_bpp
+        (by the range coder with contexts), bpp (side information and that delta, without a
+        header), dct_bpp (the same with the integer DCT).
     """
     makers = {
         "nothing": lambda film: (b"", np.full(film.shape, 128)),
@@ -225,7 +226,7 @@ def predictors(images: ImageSet, mean_film: np.ndarray, models: Mapping[str, str
         film = images.images[index]
         side, prediction = makers[label](film)
         delta = ((film.astype(np.int64) - prediction + 128) % 256).astype(np.uint8)
-        code = residual.encode(delta, "context")
+        code, waves = (residual.encode(delta, coder) for coder in ("context", "dct"))
         rows.append(
             {
                 "image_id": images.ids[index],
@@ -234,6 +235,7 @@ def predictors(images: ImageSet, mean_film: np.ndarray, models: Mapping[str, str
                 "side_bytes": len(side),
                 "delta_bpp": measure.bits_per_pixel(code, film),
                 "bpp": measure.bits_per_pixel(side + code, film),
+                "dct_bpp": measure.bits_per_pixel(side + waves, film),
             }
         )
     return pd.DataFrame(rows)

@@ -20,7 +20,7 @@ FILE = results.FOLDER / "lossless-delta-chest-xray.json"
 COMMAND = "python -m helpers reference lossless-delta-chest-xray"
 STREAM = ("bpp", "latent_bpp", "delta_bpp", "entropy", "max_error", "exact")
 QUALITY = ("mse", "psnr", "ms_ssim", "kl", "iou")
-PREDICTOR = ("side_bytes", "delta_bpp", "bpp")
+PREDICTOR = ("side_bytes", "delta_bpp", "bpp", "dct_bpp")
 
 
 def run(

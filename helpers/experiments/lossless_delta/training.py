@@ -1,5 +1,6 @@
 """Training of the auto-encoders of Shanmukh (2022), for the paper's numbers of epochs."""
 
+import gc
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -135,7 +136,10 @@ def train(
         "stored_as": "float16",
         "history": cards.thinned(history),
     }
-    return weights.save(state(model), out, card)
+    values = state(model)
+    del model  # with its optimiser the dense network holds two gigabytes
+    gc.collect()
+    return weights.save(values, out, card)
 
 
 def _pixels(parts: Sequence[ImageSet], base: str, limit: int | None) -> np.ndarray:
