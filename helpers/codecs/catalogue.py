@@ -96,7 +96,7 @@ CATALOGUE = {
         ),
         Entry(
             *("ae-delta", "AE + delta", True, False, _8),
-            *("auto-encoder in whole numbers, delta, adaptive range coder", DeltaCodec),
+            *("auto-encoder in whole numbers, delta, integer DCT", DeltaCodec),
         ),
     )
 }

@@ -29,7 +29,7 @@ from helpers.errors import BitstreamError, DataError
 from helpers.models.integer import FRACTION, LIMIT, IntegerAutoencoder
 
 SIDE = 256
-MAX_PIXELS = 2**26  # padding included
+MAX_PIXELS = 2**24  # padding included; a tile takes a tenth of a second
 _LATENT8, _FLOAT8 = 16, 32
 _STAGES = ("stage1/", "stage2/")
 

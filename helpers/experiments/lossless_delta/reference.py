@@ -58,8 +58,9 @@ def run(
         for name, table in found.items():
             tables.setdefault(name, []).append(table.assign(source=test.source))
     command = " ".join([COMMAND, *(f"--source {name}" for name in results.sources(used))])
+    command += f" --limit {limit}" if limit else ""
     result = {
-        **results.header("lossless-delta-chest-xray", f"{command} --limit {limit}"),
+        **results.header("lossless-delta-chest-xray", command),
         "weights_sha256": {name: weights.sha256(name).hex() for name in models.values()},
         "images": used,
         "tables": {name: results.rows(pd.concat(parts)) for name, parts in tables.items()},
