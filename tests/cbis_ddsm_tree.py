@@ -8,7 +8,8 @@ import pydicom
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
-from helpers.data.cbis_ddsm import TABLES
+from helpers.data.cbis_ddsm import TABLES, part_of
+from helpers.data.readers import write_image
 
 COLUMNS = (
     "patient_id",
@@ -99,3 +100,28 @@ def write_tables(folder, masses=MASSES, columns=COLUMNS):
             writer = csv.writer(file)
             writer.writerow(columns)
             writer.writerows(row(*mass) for mass in masses if mass[0] == part)
+
+
+def write_official(folder):
+    """Write tables, the whole films, and crops and masks of one in a folder of their own."""
+    write_tables(folder)
+    for film in LABELS:
+        dicom(folder / "CBIS-DDSM" / film / "1.3.6.1" / "1.3.6.2" / "1-1.dcm", pixels(film))
+    crops = folder / "CBIS-DDSM" / f"{ONE}_1" / "1.3.6.3" / "1.3.6.4"
+    dicom(crops / "1-1.dcm", np.full((4, 4), 9, np.uint8), "ROI mask images")
+    dicom(crops / "1-2.dcm", np.full((4, 4), 9, np.uint16), "cropped images")
+
+
+def write_reduced(folder):
+    """Write tables whose columns have underscores, and a PNG a film in the folder of its part."""
+    write_tables(folder, columns=[name.replace(" ", "_") for name in COLUMNS])
+    for film in LABELS:
+        path = folder / part_of(film) / f"{film}.png"
+        path.parent.mkdir(exist_ok=True)
+        write_image(path, reduced_pixels(film))
+    (folder / "SOURCE.txt").write_text("where from", encoding="utf-8")
+
+
+def reduced_pixels(film):
+    """Square 8-bit picture of a film."""
+    return (pixels(film)[:16] >> 8).astype(np.uint8)

@@ -23,7 +23,14 @@ SMALL_FULL = {
         "rates": [0.6, 1.0, 1.5, 2.0],
         "live_size": 64,
         "live_minutes": 0.02,
-    }
+    },
+    "lossless-delta-chest-xray": {
+        "test_films": 2,
+        "dense_films": 4,
+        "dense_epochs": 1,
+        "full_epochs": 1,
+        "full_films": 8,
+    },
 }
 
 
