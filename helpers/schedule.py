@@ -23,7 +23,7 @@ class Schedule:
     minutes : float or None
         Stop after the epoch in which this much time has passed.
     augment : bool
-        Train on random views (`helpers.augment`) instead of the images themselves.
+        Train on random views (`helpers.augment`) instead of the images; `helpers.train` only.
     """
 
     epochs: int

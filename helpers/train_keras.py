@@ -94,7 +94,8 @@ class _Keep(keras.callbacks.BackupAndRestore):
     """Checkpoints of the network, its optimiser and the journal in one folder."""
 
     def __init__(self, folder: Path, journal: _Journal):
-        super().__init__(str(folder), delete_checkpoint=False)
+        # two of them: a run killed while it writes one goes on from the one before
+        super().__init__(str(folder), delete_checkpoint=False, double_checkpoint=True)
         self.file, self.journal = folder / "rows.json", journal
 
     def on_train_begin(self, logs=None) -> None:
@@ -172,7 +173,14 @@ def fit(
     pandas.DataFrame
         One row an epoch: ``epoch``, ``loss``, ``seconds``, ``held_out_loss``,
         ``held_out_psnr`` (dB); the last two where measured.
+
+    Raises
+    ------
+    ValueError
+        If the schedule asks for random views, which only `helpers.train` has.
     """
+    if schedule.augment:
+        raise ValueError("Random views are for helpers.train only; leave augment=False here.")
     batches = _Batches(images, schedule, scale)
     journal = _Journal(batches, held_out, description)
     callbacks: list[keras.callbacks.Callback] = [journal]

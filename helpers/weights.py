@@ -47,18 +47,18 @@ def path(name: str) -> Path:
     Raises
     ------
     DataError
-        If no such weights came with the book.
+        If there are no such weights on this machine.
     """
     files = [own(name), FOLDER / f"{name}.safetensors"]
     for file in files:
         # a name may come from a stream's header: it must not lead out of the folder
-        if Path(name).name == name and file.is_file():
+        if Path(str(name)).name == name and file.is_file():
             return file
     known = sorted({found.stem for file in files for found in file.parent.glob("*.safetensors")})
     raise DataError(
-        f"There are no weights named '{name}' in reference/weights (there: "
-        f"{', '.join(known) or 'none'}); use one of those, or run the book from a clone of its "
-        "repository."
+        f"There are no weights named '{name}' on this machine (there are: "
+        f"{', '.join(known) or 'none'}); use one of those, train them (python -m helpers train), "
+        "or run the book from a clone of its repository."
     )
 
 

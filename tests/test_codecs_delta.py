@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from helpers import codecs, weights
 from helpers.codecs import commands, delta, residual
 from helpers.codecs.container import Header, pack, unpack
-from helpers.codecs.delta import DeltaCodec, difference, undo_difference
+from helpers.codecs.delta import DeltaCodec
+from helpers.codecs.residual import difference, undo_difference
 from helpers.codecs.streams import unwrap, wrap
 from helpers.data.readers import read_image, write_image
 from helpers.errors import BitstreamError

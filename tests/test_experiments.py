@@ -3,7 +3,6 @@
 import argparse
 import json
 import math
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -13,8 +12,7 @@ from codec_images import phantom
 from helpers.cli import main
 from helpers.data import ImageSet
 from helpers.errors import DataError
-from helpers.experiments import cards, commands, results
-from helpers.schedule import Schedule
+from helpers.experiments import commands, results
 
 
 def made(patients, source="made"):
@@ -76,43 +74,6 @@ def test_a_header_says_what_when_and_where():
     assert results.sources(used) == ["made", "other"]
 
 
-def test_a_card_lists_few_patients_and_counts_many():
-    people = [f"p{i:02}" for i in range(51)]
-    few, many = made(people[:50]), made(people)
-    assert cards.facts(few)["patients"] == people[:50]
-    assert cards.facts(many)["patients"] == 51
-    facts = cards.facts(few)
-    assert facts["fingerprint"] == few.fingerprint and facts["citation"] == "nobody, 2020"
-    assert json.loads(json.dumps(facts)) == facts
-
-
-def test_no_two_runs_share_their_checkpoints():
-    schedule, films = Schedule(3), [made("ab")]
-    keys = [
-        cards.key(schedule, films),
-        cards.key(Schedule(4), films),
-        cards.key(schedule, [made("abc")]),
-        cards.key(schedule, films, "cnn1"),
-        cards.key(schedule, films, "cnn1", None),
-        cards.key(schedule, films, "cnn1", 7),
-    ]
-    assert len(set(keys)) == len(keys)
-    assert cards.key(schedule, [made("ab")], "cnn1", 7) == keys[-1]
-    assert all(Path(key).name == key for key in keys)  # names of folders
-
-
-def test_a_history_keeps_the_measured_epochs():
-    history = pd.DataFrame(
-        {
-            "epoch": [1, 2],
-            "loss": [0.123456789, 0.1],
-            "seconds": [1.0, 1.0],
-            "held_out_psnr": [np.nan, 20.000001],
-        }
-    )
-    assert cards.thinned(history) == [{"epoch": 2.0, "loss": 0.1, "held_out_psnr": 20.0}]
-
-
 @pytest.mark.parametrize(("text", "number"), [("1", 1), ("0048", 48)])
 def test_whole_numbers_from_one_on_are_read(text, number):
     assert commands.positive(text) == number
@@ -126,7 +87,7 @@ def test_other_numbers_are_refused(text):
 
 @pytest.mark.parametrize("command", ["train", "reference"])
 def test_each_chapter_has_its_options(command, capsys):
-    for name in commands.NAMES:
+    for name in commands.PACKAGES:
         with pytest.raises(SystemExit) as ended:
             main([command, name, "--help"])
         assert ended.value.code == 0

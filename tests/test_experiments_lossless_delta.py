@@ -11,7 +11,7 @@ from helpers import weights
 from helpers.cli import main
 from helpers.codecs.delta import DeltaCodec
 from helpers.errors import DataError
-from helpers.experiments.lossless_delta import data, floats, reference, training
+from helpers.experiments.lossless_delta import commands, data, floats, reference, training
 from helpers.models.delta import PLANS, Plan
 from helpers.schedule import Schedule
 
@@ -139,7 +139,7 @@ def test_only_the_second_stage_has_a_base(small):
 def test_the_recipes_are_the_papers():
     epochs = {name: recipe.schedule.epochs for name, recipe in training.RECIPES.items()}
     assert epochs == {"dense": 48, "cnn1": 36, "cnn2": 26, "stage2": 10}
-    assert set(training.RECIPES) == set(PLANS)
+    assert set(training.RECIPES) == set(PLANS) == set(commands.NETWORKS)
     assert training.RECIPES["dense"].schedule.batch == 32
     bases = [name for name, recipe in training.RECIPES.items() if recipe.base]
     assert bases == ["stage2"] and training.RECIPES["stage2"].base == "delta-cnn2"

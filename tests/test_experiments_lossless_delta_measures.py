@@ -139,6 +139,13 @@ def test_whole_numbers_never_disagree():
     assert (table.drop(columns="way") == 0).all(axis=None)
 
 
+def test_a_backend_without_float64_is_told(monkeypatch):
+    """As JAX multiplies unless it is told otherwise."""
+    monkeypatch.setattr(floats.keras.ops, "matmul", lambda a, b: np.float32(a @ b))
+    with pytest.raises(ValueError, match="multiplies in float32 here"):
+        floats.integer_disagreement("tiny", FILMS.stack()[:1])
+
+
 def test_disagreements_are_counted(monkeypatch, tmp_path):
     """Two ways that differ by known amounts, in place of TensorFlow's."""
     monkeypatch.setenv("MEDCODEC_WEIGHTS", str(tmp_path))
@@ -213,6 +220,12 @@ def test_a_reference_run_writes_what_it_measured(two_models, tmp_path, monkeypat
     assert set(proof["coder"]) == set(residual.CODERS)
     assert set(proof["latent"]) == {"int8", "float32"}
     assert {threads for _, threads in seen} == {1}
+
+
+def test_a_reference_run_without_weights_ends_before_any_work(two_models, tmp_path):
+    weights.own("delta-cnn1").unlink()
+    with pytest.raises(DataError, match="no weights named 'delta-cnn1'"):
+        reference.run(["one"], 1, tmp_path / "r.json")
 
 
 def test_a_missing_reference_is_explained(tmp_path):

@@ -153,13 +153,15 @@ def test_bad_figures_are_refused():
 
 def test_training_panels_have_a_scale_each(page):
     one = pd.DataFrame({"epoch": [1, 2], "training": [0.5, 0.4], "held out": [0.6, np.nan]})
-    histories = {"dense": one, "CNN": one * 100, "second": one}
+    histories = {"dense": one[["epoch", "training"]], "CNN": one * 100, "second": one}
     units = dict.fromkeys(histories, "loss")
     figures.training_panels(histories, y_labels=units, name="fig-panels", **WORDS)
     axes = page[0].axes
     assert [panel.get_title() for panel in axes[:3]] == list(histories)
     assert not axes[3].axison  # the fourth place stays empty
-    assert [line.get_label() for line in axes[0].lines] == ["training", "held out"]
-    assert len(axes[0].lines[1].get_xdata()) == 1  # what was not measured is not drawn
+    assert [line.get_label() for line in axes[0].lines] == ["training"]
+    assert [line.get_label() for line in axes[1].lines] == ["training", "held out"]
+    assert [text.get_text() for text in page[0].legends[0].texts] == ["training", "held out"]
+    assert len(axes[1].lines[1].get_xdata()) == 1  # what was not measured is not drawn
     assert axes[1].get_ylim()[0] > axes[0].get_ylim()[1]
     assert all(panel.get_xlabel() == "epoch" for panel in axes[:3])

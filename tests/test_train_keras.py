@@ -116,6 +116,23 @@ def test_a_fit_killed_before_a_checkpoint_goes_on_from_the_one_before(
     pd.testing.assert_frame_equal(untimed(whole[1]), untimed(rows), check_exact=True)
 
 
+def test_a_fit_killed_while_it_writes_a_checkpoint_goes_on_from_the_one_before(
+    images, whole, tmp_path
+):
+    often = replace(SCHEDULE, checkpoint_every=1)
+    run(images, replace(often, epochs=3), folder=tmp_path)
+    file = tmp_path / "latest.weights.h5"
+    file.write_bytes(file.read_bytes()[:1000])
+    resumed, rows = run(images, often, folder=tmp_path)
+    assert same(whole[0], resumed)
+    assert rows["epoch"].tolist() == list(range(1, 7))
+
+
+def test_random_views_are_refused(images):
+    with pytest.raises(ValueError, match=r"Random views are for helpers\.train only"):
+        run(images, replace(SCHEDULE, augment=True))
+
+
 def test_a_finished_fit_is_not_trained_again(images, whole, tmp_path):
     model, history = run(images, folder=tmp_path)
     assert same(model, whole[0])  # nor does watching change anything

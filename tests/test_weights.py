@@ -51,8 +51,9 @@ def test_shipped_weights_fill_the_network():
 
 def test_an_unknown_name_is_explained():
     for ask in (weights.path, weights.load, weights.card, weights.sha256):
-        with pytest.raises(DataError, match=r"no weights named 'nobody'.*cae-mri"):
-            ask("nobody")
+        for name in ("nobody", 3):  # `--option model=3` on the command line is a number
+            with pytest.raises(DataError, match=rf"no weights named '{name}'.*cae-mri"):
+                ask(name)
 
 
 def test_weights_are_looked_up_and_read_without_a_framework(tmp_path, monkeypatch):

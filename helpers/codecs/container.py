@@ -225,7 +225,7 @@ class _Reader:
 
     def text(self) -> str:
         raw = self.take(self.take(1)[0])
-        if not raw.isascii():
+        if not raw.isascii() or not raw.decode("ascii").isprintable():
             raise BitstreamError("The stream's header holds an impossible name.")
         return raw.decode("ascii")
 

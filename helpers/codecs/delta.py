@@ -14,6 +14,7 @@ networks run in whole numbers (`helpers.models.integer`), so that the reconstruc
 it the decoded image, is the same on every machine, and needs neither Keras nor a GPU.
 """
 
+import os
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import ClassVar
@@ -109,7 +110,7 @@ class DeltaCodec(ImageCodec):
         """
         flags = list(residual.CODERS).index(self.coder)
         flags |= _LATENT8 * (self.latent == "int8") | _FLOAT8 * (self.delta == "float8")
-        rest = residual.encode(difference(image, prediction, self.delta), self.coder)
+        rest = residual.encode(residual.difference(image, prediction, self.delta), self.coder)
         return bytes([flags]) + latents + rest
 
     def predict(self, image: np.ndarray) -> tuple[bytes, np.ndarray]:
@@ -129,7 +130,7 @@ class DeltaCodec(ImageCodec):
         """
         stages = _networks(self.model, weights.sha256(self.model))
         stored, tiles = [], []
-        with _one_thread():
+        with _few_threads():
             for tile in _tiles(image):
                 guess = np.zeros((SIDE, SIDE), np.int64)
                 for number, network in enumerate(stages):
@@ -160,7 +161,7 @@ class DeltaCodec(ImageCodec):
         sizes = [_stored_size(network.latent, latent) for network in stages]
         if len(payload) < 1 + count * sum(sizes):
             raise BitstreamError("The payload ends inside its latents; copy the stream again.")
-        with _one_thread():
+        with _few_threads():
             for _ in range(count):
                 guess = np.zeros((SIDE, SIDE), np.int64)
                 for number, (network, size) in enumerate(zip(stages, sizes, strict=True)):
@@ -169,50 +170,7 @@ class DeltaCodec(ImageCodec):
                 tiles.append(guess)
         rest = residual.decode(payload[at:], header.shape, coders[flags % _LATENT8])
         convention = "float8" if flags & _FLOAT8 else "exact"
-        return undo_difference(rest, _join(tiles, header.shape), convention)
-
-
-def difference(image: np.ndarray, prediction: np.ndarray, convention: str = "exact") -> np.ndarray:
-    """Delta of an image, as the bytes that are coded.
-
-    Parameters
-    ----------
-    image : (H, W) uint8
-    prediction : (H, W) integer array
-    convention : {"exact", "float8"}
-        See `DeltaCodec`.
-
-    Returns
-    -------
-    (H, W) uint8
-        128 (exact) or 127 and 128 (float8) where there is no difference.
-    """
-    if convention == "exact":
-        return ((image.astype(np.int64) - prediction + 128) % 256).astype(np.uint8)
-    # 8 bits span -255..255 only, and a second stage may predict more than that away
-    delta = image.astype(np.int64) - np.clip(prediction, 0, 255)
-    return np.rint((delta + 255) / 2).astype(np.uint8)
-
-
-def undo_difference(
-    delta: np.ndarray, prediction: np.ndarray, convention: str = "exact"
-) -> np.ndarray:
-    """Image of a delta; the inverse of `difference`, exact or up to one grey level.
-
-    Parameters
-    ----------
-    delta : (H, W) uint8
-    prediction : (H, W) integer array
-    convention : {"exact", "float8"}
-
-    Returns
-    -------
-    (H, W) uint8
-    """
-    if convention == "exact":
-        return ((prediction + delta - 128) % 256).astype(np.uint8)
-    restored = np.clip(prediction, 0, 255) + 2 * delta.astype(np.int64) - 255
-    return np.clip(restored, 0, 255).astype(np.uint8)
+        return residual.undo_difference(rest, _join(tiles, header.shape), convention)
 
 
 def reconstruct(model: str, films: np.ndarray, latent: str = "float32") -> np.ndarray:
@@ -232,9 +190,13 @@ def reconstruct(model: str, films: np.ndarray, latent: str = "float32") -> np.nd
     return np.stack([codec.predict(film)[1] for film in films]).astype(np.int16)
 
 
-def _one_thread() -> threadpool_limits:
-    """Limit BLAS to one thread: for matrices this narrow more of them only wait for each other."""
-    return threadpool_limits(1, user_api="blas")
+def _few_threads() -> threadpool_limits:
+    """Limit BLAS to as many threads as OMP_NUM_THREADS asks for, else to one.
+
+    With matrices this narrow, more of them only wait for each other; the result is the same.
+    """
+    asked = os.environ.get("OMP_NUM_THREADS", "1")
+    return threadpool_limits(int(asked) if asked.isdecimal() else 1, user_api="blas")
 
 
 def _store(latent: np.ndarray, kind: str) -> bytes:

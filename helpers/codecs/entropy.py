@@ -115,6 +115,8 @@ def decode_bytes(data: bytes, count: int) -> bytes:
         raise ValueError(f"The code holds {counts.sum()} bytes, {count} were asked for.")
     alphabet = np.flatnonzero(counts)
     if alphabet.size < 2:
+        if words:
+            raise ValueError("The code holds more than the bytes it announces; copy it again.")
         return bytes(alphabet.astype(np.uint8)) * count
     code = np.frombuffer(words, "<u4").astype(np.uint32)
     if not code.size or not code[-1]:

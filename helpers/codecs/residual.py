@@ -45,6 +45,50 @@ class ResidualCoder:
     decode: Callable[[bytes, tuple[int, int]], np.ndarray]
 
 
+def difference(image: np.ndarray, prediction: np.ndarray, convention: str = "exact") -> np.ndarray:
+    """Delta of an image, as the bytes that are coded.
+
+    Parameters
+    ----------
+    image : (H, W) uint8
+    prediction : (H, W) integer array
+    convention : {"exact", "float8"}
+        See `helpers.codecs.delta.DeltaCodec`.
+
+    Returns
+    -------
+    (H, W) uint8
+        128 where there is no difference. In float8 each byte stands for two differences, 128
+        for 0 and 1.
+    """
+    if convention == "exact":
+        return ((image.astype(np.int64) - prediction + 128) % 256).astype(np.uint8)
+    # 8 bits span -255..255 only, and a second stage may predict more than that away
+    delta = image.astype(np.int64) - np.clip(prediction, 0, 255)
+    return ((delta + 256) // 2).astype(np.uint8)
+
+
+def undo_difference(
+    delta: np.ndarray, prediction: np.ndarray, convention: str = "exact"
+) -> np.ndarray:
+    """Image of a delta; the inverse of `difference`, exact or up to one grey level.
+
+    Parameters
+    ----------
+    delta : (H, W) uint8
+    prediction : (H, W) integer array
+    convention : {"exact", "float8"}
+
+    Returns
+    -------
+    (H, W) uint8
+    """
+    if convention == "exact":
+        return ((prediction + delta - 128) % 256).astype(np.uint8)
+    restored = np.clip(prediction, 0, 255) + 2 * delta.astype(np.int64) - 255
+    return np.clip(restored, 0, 255).astype(np.uint8)
+
+
 def encode(residual: np.ndarray, name: str) -> bytes:
     """Code a residual image.
 

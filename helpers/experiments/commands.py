@@ -9,7 +9,6 @@ from importlib import import_module
 from pathlib import Path
 
 PACKAGES = {"cae-brotli-mri": "cae_mri", "lossless-delta-chest-xray": "lossless_delta"}
-NAMES = tuple(PACKAGES)
 
 
 def add_arguments(subparsers) -> None:

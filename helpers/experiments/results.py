@@ -1,6 +1,5 @@
 """Reference results as files: ``reference/results/NAME.json``, written at once, read as tables."""
 
-import datetime
 import json
 import math
 from collections.abc import Iterable, Mapping
@@ -8,7 +7,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from helpers import provenance
 from helpers.data import ImageSet
 from helpers.data.files import write_atomically
 from helpers.errors import DataError
@@ -27,13 +25,7 @@ def header(paper: str, command: str) -> dict:
     command : str
         The command that makes it.
     """
-    return {
-        "paper": paper,
-        "command": command,
-        "date": datetime.date.today().isoformat(),
-        "device": provenance.device(),
-        "versions": provenance.versions(),
-    }
+    return {"paper": paper, "command": command, **cards.when_and_where()}
 
 
 def images(imageset: ImageSet, side: str) -> dict:

@@ -53,5 +53,6 @@ def training_panels(
         axes.set_title(title, fontsize=11)
         axes.set_xlabel("epoch")
         axes.set_ylabel(y_labels[title])
-    style.legend(figure, grid.flat[0], len(next(iter(histories.values())).columns) - 1)
+    fullest = max(grid.flat, key=lambda axes: len(axes.lines))  # some may lack a line
+    style.legend(figure, fullest, len(fullest.lines))
     publish.figure(figure, name, caption, alt, width)

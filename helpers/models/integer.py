@@ -13,6 +13,7 @@ grey value as it is                                                 510
 activation times 2**12, rounded, clipped                            2**24
 weight     times a power of two per output channel, rounded         2**13
 sum        up to 2304 products (1024 dense ones)                    2**48.2
+bias       clipped, times the power of two of its channel, rounded  2**50
 ========== ======================================================== ===================
 
 The dense network's first layer adds 65,536 products, but of grey values: below 2**38.

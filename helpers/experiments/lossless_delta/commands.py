@@ -28,7 +28,7 @@ def train(args: argparse.Namespace) -> int:
     schedule = replace(experiment.RECIPES[args.network].schedule, seed=args.seed)
     if args.epochs is not None:
         schedule = replace(schedule, epochs=args.epochs)
-    out = args.out or weights.own(f"delta-{args.network}")
+    out = args.out or weights.own(f"delta-{args.network}-full")
     card = experiment.train(
         args.network,
         args.source or ["auto"],
@@ -44,7 +44,8 @@ def train(args: argparse.Namespace) -> int:
         f"held-out PSNR {last['held_out_psnr']:.2f} dB, {card['bytes']} bytes"
     )
     if args.network == "stage2":
-        joined = experiment.join(card["base"], out, out.with_name("delta-cnn3.safetensors"))
+        stem = out.stem.replace("stage2", "cnn3") if "stage2" in out.stem else f"{out.stem}-both"
+        joined = experiment.join(card["base"], out, out.with_name(f"{stem}.safetensors"))
         print(f"{joined['name']}: both stages, {joined['bytes']} bytes")
     return 0
 

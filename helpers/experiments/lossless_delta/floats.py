@@ -119,7 +119,13 @@ def integer_disagreement(model: str, films: np.ndarray) -> pd.DataFrame:
 
 
 def _keras_product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    return keras.ops.convert_to_numpy(keras.ops.matmul(a, b))
+    product = keras.ops.convert_to_numpy(keras.ops.matmul(a, b))
+    if product.dtype != np.float64:
+        raise ValueError(
+            f"Keras' backend {keras.backend.backend()} multiplies in {product.dtype} here, which "
+            "whole numbers do not fit into; let it have float64 (JAX: JAX_ENABLE_X64=1)."
+        )
+    return product
 
 
 def _backwards(a: np.ndarray, b: np.ndarray) -> np.ndarray:

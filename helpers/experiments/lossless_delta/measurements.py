@@ -8,8 +8,9 @@ import pandas as pd
 from helpers import codecs, measure, metrics
 from helpers.codecs import residual
 from helpers.codecs.container import check_decoded, unpack
-from helpers.codecs.delta import DeltaCodec, undo_difference
+from helpers.codecs.delta import DeltaCodec
 from helpers.codecs.entropy import entropy
+from helpers.codecs.residual import difference, undo_difference
 from helpers.data import ImageSet
 from helpers.progress import progress
 
@@ -225,7 +226,7 @@ def predictors(images: ImageSet, mean_film: np.ndarray, models: Mapping[str, str
     for label, index in progress(jobs, "prediction"):
         film = images.images[index]
         side, prediction = makers[label](film)
-        delta = ((film.astype(np.int64) - prediction + 128) % 256).astype(np.uint8)
+        delta = difference(film, prediction)
         code, waves = (residual.encode(delta, coder) for coder in ("context", "dct"))
         rows.append(
             {

@@ -1,7 +1,7 @@
 """Training of the auto-encoders of Shanmukh (2022), for the paper's numbers of epochs."""
 
 import gc
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -36,7 +36,7 @@ class Recipe:
         Weights whose delta is learnt; empty where the films themselves are.
     """
 
-    loss: object
+    loss: Callable
     loss_name: str
     schedule: Schedule
     base: str = ""
