@@ -76,9 +76,16 @@ def run(
     return results.write(result, file)
 
 
-def available() -> dict[str, str]:
-    """Models whose weights are on this machine; the dense one's do not travel with the book."""
-    return {label: name for label, name in m.MODELS.items() if weights.exists(name)}
+def available(suffix: str = "") -> dict[str, str]:
+    """Models whose weights are on this machine; the dense one's do not travel with the book.
+
+    Parameters
+    ----------
+    suffix : str
+        What the names of the weights end in; the book's own end in nothing.
+    """
+    names = {label: name + suffix for label, name in m.MODELS.items()}
+    return {label: name for label, name in names.items() if weights.exists(name)}
 
 
 def _finished(name: str) -> bool:
