@@ -1,6 +1,9 @@
 """The reference run: everything the chapter measures, on all held-out films, kept as JSON."""
 
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +33,7 @@ def run(
     limit: int | None = 100,
     file: Path = FILE,
     proven: int | None = None,
+    processes: int | None = None,
 ) -> Path:
     """Measure the weights at hand on the test films of each source and write the result.
 
@@ -43,6 +47,8 @@ def run(
         Where the JSON file goes.
     proven : int, optional
         The same for the proof in another process, which takes all test films otherwise.
+    processes : int, optional
+        Number of sources measured at a time; as many as there are processors when omitted.
 
     Returns
     -------
@@ -56,24 +62,34 @@ def run(
     """
     weights.path(m.MODELS[_PROVEN])  # or it would be missed after hours of measuring
     models = {label: name for label, name in available().items() if _finished(name)}
-    tables: dict[str, list[pd.DataFrame]] = {}
-    used = []
-    for source in sources:
-        train, test = sets(source)
-        used.append(results.images(test, "test"))
-        found = measured(train, test.spread(limit), models)
-        found["proof"] = proof(test.spread(proven), models)
-        for name, table in found.items():
-            tables.setdefault(name, []).append(table.assign(source=test.source))
+    measure_one = partial(_source, limit=limit, proven=proven, models=models)
+    if processes == 1:
+        parts = list(map(measure_one, sources))
+    else:
+        with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+            parts = list(pool.map(measure_one, sources))
+    used = [described for described, _ in parts]
     command = " ".join([COMMAND, *(f"--source {name}" for name in results.sources(used))])
     command += f" --limit {limit}" if limit else ""
     result = {
         **results.header("lossless-delta-chest-xray", command),
         "weights_sha256": {name: weights.sha256(name).hex() for name in models.values()},
         "images": used,
-        "tables": {name: results.rows(pd.concat(parts)) for name, parts in tables.items()},
+        "tables": {
+            name: results.rows(pd.concat([found[name] for _, found in parts if name in found]))
+            for name in dict.fromkeys(name for _, found in parts for name in found)
+        },
     }
     return results.write(result, file)
+
+
+def _source(source: str, limit: int | None, proven: int | None, models: dict[str, str]):
+    """Describe the test films of one source, and measure them."""
+    train, test = sets(source)
+    found = measured(train, test.spread(limit), models)
+    found["proof"] = proof(test.spread(proven), models)
+    tables = {name: table.assign(source=test.source) for name, table in found.items()}
+    return results.images(test, "test"), tables
 
 
 def available(suffix: str = "") -> dict[str, str]:
