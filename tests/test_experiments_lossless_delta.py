@@ -186,9 +186,6 @@ def test_the_commands_pass_their_options_on(tmp_path, monkeypatch, capsys):
     assert "Written: reference/results/r.json" in capsys.readouterr().out
 
 
-@pytest.mark.skipif(
-    not (weights.FOLDER / "delta-cnn3.json").is_file(), reason="the weights are still to come"
-)
 def test_the_shipped_weights_are_trained_as_in_the_paper():
     names = {name: f"delta-{name}" for name in ("cnn1", "cnn2", "cnn3")}
     said = {
