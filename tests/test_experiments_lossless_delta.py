@@ -131,8 +131,8 @@ def test_a_limit_leaves_films_out_and_checkpoints_resume(small):
 def test_only_the_second_stage_has_a_base(small):
     with pytest.raises(ValueError, match="'cnn1' learns the films themselves"):
         training.train("cnn1", ["made"], small / "own.safetensors", QUICK, base="delta-cnn2")
-    with pytest.raises(DataError, match="no weights named 'delta-cnn2'"):
-        training.train("stage2", ["made"], small / "own.safetensors", QUICK)
+    with pytest.raises(DataError, match="no weights named 'delta-none'"):
+        training.train("stage2", ["made"], small / "own.safetensors", QUICK, base="delta-none")
     assert list(small.iterdir()) == []
 
 
@@ -173,10 +173,10 @@ def test_the_commands_pass_their_options_on(tmp_path, monkeypatch, capsys):
     told = {"checkpoints": tmp_path / "c", "base": "delta-first", "limit": 7}
     schedules = [training.RECIPES[name].schedule for name in ("cnn1", "stage2")]
     assert trained == [
-        ("cnn1", ["auto"], tmp_path / "delta-cnn1.safetensors", schedules[0], plain),
+        ("cnn1", ["auto"], tmp_path / "delta-cnn1-full.safetensors", schedules[0], plain),
         ("stage2", ["a", "b"], out, replace(schedules[1], epochs=2, seed=5), told),
     ]
-    assert joined == [("delta-first", out, tmp_path / "deep" / "delta-cnn3.safetensors")]
+    assert joined == [("delta-first", out, tmp_path / "deep" / "own-both.safetensors")]
     said = capsys.readouterr().out
     assert "held-out PSNR 25.00 dB, 9 bytes" in said and "both stages, 18 bytes" in said
 

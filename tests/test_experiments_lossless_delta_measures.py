@@ -219,7 +219,7 @@ def test_a_reference_run_writes_what_it_measured(two_models, tmp_path, monkeypat
     assert set(proof["model"]) == set(two_models)
     assert set(proof["coder"]) == set(residual.CODERS)
     assert set(proof["latent"]) == {"int8", "float32"}
-    assert {threads for _, threads in seen} == {1}
+    assert {threads for _, threads in seen} == {2}
 
 
 def test_a_reference_run_without_weights_ends_before_any_work(two_models, tmp_path):
