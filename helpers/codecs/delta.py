@@ -20,7 +20,7 @@ from functools import lru_cache
 from typing import ClassVar
 
 import numpy as np
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from helpers import weights
 from helpers.codecs import residual
@@ -190,13 +190,19 @@ def reconstruct(model: str, films: np.ndarray, latent: str = "float32") -> np.nd
     return np.stack([codec.predict(film)[1] for film in films]).astype(np.int16)
 
 
-def _few_threads() -> threadpool_limits:
+@lru_cache(maxsize=1)
+def _blas() -> ThreadpoolController:
+    """Find NumPy's BLAS; once, since that takes milliseconds."""
+    return ThreadpoolController().select(user_api="blas")
+
+
+def _few_threads():
     """Limit BLAS to as many threads as OMP_NUM_THREADS asks for, else to one.
 
     With matrices this narrow, more of them only wait for each other; the result is the same.
     """
     asked = os.environ.get("OMP_NUM_THREADS", "1")
-    return threadpool_limits(int(asked) if asked.isdecimal() else 1, user_api="blas")
+    return _blas().limit(limits=int(asked) if asked.isdecimal() else 1)
 
 
 def _store(latent: np.ndarray, kind: str) -> bytes:
