@@ -80,6 +80,24 @@ def claims(paper: str, path: Path | None = None) -> pd.DataFrame:
     return frame.astype({"value": "float64"})
 
 
+def as_table(frame: pd.DataFrame) -> pd.DataFrame:
+    """Claims as a page shows them, a dash where there is no number.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        What `claims` returned.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns Place, Claim, Value, Unit, Note, all text.
+    """
+    values = [f"{value:,.10g}" if pd.notna(value) else "–" for value in frame["value"]]
+    titles = {"place": "Place", "what": "Claim", "value": "Value", "unit": "Unit", "note": "Note"}
+    return frame.assign(value=values)[list(titles)].rename(columns=titles)
+
+
 def load(paper: str, path: Path | None = None) -> list[Claim]:
     """The claims of a paper as objects; see `claims`.
 

@@ -180,6 +180,37 @@ def verdicts(
     return pd.DataFrame(rows)
 
 
+def as_table(judged: pd.DataFrame) -> pd.DataFrame:
+    """Verdicts as a page shows them.
+
+    Parameters
+    ----------
+    judged : pandas.DataFrame
+        What `verdicts` returned.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns Claim, Paper, Reference, This run, Verdict, all text.
+    """
+    shown = {"Claim": judged["what"] + " (" + judged["place"] + ")"}
+    for column, title in {"paper": "Paper", "reference": "Reference", "run": "This run"}.items():
+        pairs = zip(judged[column], judged["unit"], strict=True)
+        shown[title] = [_quantity(value, unit) for value, unit in pairs]
+    shown["Verdict"] = [
+        f"**{row.verdict}**: {row.reason}" if row.reason else f"**{row.verdict}**"
+        for row in judged.itertuples()
+    ]
+    return pd.DataFrame(shown)
+
+
+def _quantity(value: float, unit: str) -> str:
+    if math.isnan(value):
+        return "–"
+    number = "∞" if math.isinf(value) else f"{value:,.0f}" if value >= 500 else f"{value:.2f}"
+    return f"{number} {unit}".strip()
+
+
 def _row(claim: Claim, rule: Rule, run: float | None, reference: float | None) -> dict:
     paper, run, reference = (
         math.nan if value is None else float(value) for value in (claim.value, run, reference)

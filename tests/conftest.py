@@ -1,6 +1,7 @@
 """What several test files share: a tiny book, and the real one in the profile `smoke`."""
 
 import io
+import json
 from pathlib import Path
 
 import nbformat
@@ -122,3 +123,12 @@ def tiny(tmp_path, monkeypatch) -> TinyBook:
 def smoke_project(tmp_path_factory) -> Project:
     """The real book, with a build folder of its own; its chapters are executed once."""
     return Project.at(ROOT, build=tmp_path_factory.mktemp("smoke"))
+
+
+def parse_strictly(file):
+    """Read a JSON file as a strict reader would, which knows no NaN and no Infinity."""
+
+    def refuse(constant):
+        raise ValueError(f"{constant} is not JSON")
+
+    return json.loads(file.read_text(encoding="utf-8"), parse_constant=refuse)

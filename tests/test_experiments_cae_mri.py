@@ -1,6 +1,5 @@
 """The experiment of the auto-encoder chapter: honest splits, honest means, a sound reference."""
 
-import json
 import math
 from dataclasses import replace
 from functools import partial
@@ -10,6 +9,7 @@ import pandas as pd
 import pytest
 import torch
 from codec_images import phantom
+from conftest import parse_strictly
 
 from helpers import weights
 from helpers.cli import main
@@ -48,13 +48,6 @@ def made(patients, side=32, source="made"):
         licence="none",
         citation="none",
     )
-
-
-def parse_strictly(file):
-    def refuse(constant):
-        raise ValueError(f"{constant} is not JSON")
-
-    return json.loads(file.read_text(encoding="utf-8"), parse_constant=refuse)
 
 
 def test_no_patient_is_on_both_sides(open_pack, monkeypatch):

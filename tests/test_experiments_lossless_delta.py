@@ -1,10 +1,10 @@
 """The experiment of the lossless chapter: honest splits, weights the codec loads, its commands."""
 
-import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from conftest import parse_strictly
 from delta_networks import SMALL, film_set
 
 from helpers import weights
@@ -36,13 +36,6 @@ def small(monkeypatch, tmp_path):
 
     monkeypatch.setattr(training, "sets", sets)
     return tmp_path
-
-
-def parse_strictly(file):
-    def refuse(constant):
-        raise ValueError(f"{constant} is not JSON")
-
-    return json.loads(file.read_text(encoding="utf-8"), parse_constant=refuse)
 
 
 def test_the_same_people_are_held_out_of_every_source(monkeypatch):

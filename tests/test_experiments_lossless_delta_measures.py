@@ -1,10 +1,10 @@
 """What the lossless chapter measures: bytes of real streams, right figures, a sound reference."""
 
-import json
 from functools import partial
 
 import numpy as np
 import pytest
+from conftest import parse_strictly
 from delta_networks import TINY_DENSE, draw, film_set, save
 
 from helpers import weights
@@ -18,13 +18,6 @@ from helpers.models.integer import IntegerAutoencoder
 
 pytestmark = pytest.mark.usefixtures("tiny_networks")
 FILMS = film_set("ab")
-
-
-def parse_strictly(file):
-    def refuse(constant):
-        raise ValueError(f"{constant} is not JSON")
-
-    return json.loads(file.read_text(encoding="utf-8"), parse_constant=refuse)
 
 
 @pytest.mark.parametrize("model", ["tiny", "tiny-two"])

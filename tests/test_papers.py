@@ -1,7 +1,10 @@
 import math
 
+import pandas as pd
 import pytest
 
+from helpers import papers
+from helpers import verdicts as judging
 from helpers.papers import claims
 from helpers.verdicts import holds, not_comparable, reaches, verdicts, within
 
@@ -123,3 +126,30 @@ def test_comparing_nothing_is_refused(path):
         verdicts("tiny", {"psnr": within(absolute=1)}, {}, only=["psnr"], path=path)
     with pytest.raises(ValueError, match="better"):
         reaches("more")
+
+
+def test_tables_for_a_page_leave_out_what_is_not_known():
+    read = pd.DataFrame(
+        {
+            "place": ["Table 1", "Title"],
+            "what": ["values", "is good"],
+            "value": [131072.0, math.nan],
+            "unit": ["", ""],
+            "note": ["", "in words"],
+        }
+    )
+    assert papers.as_table(read)["Value"].tolist() == ["131,072", "–"]
+    judged = read.assign(
+        paper=[4.641, math.nan],
+        reference=[math.inf, 71000.0],
+        run=[0.0, -1.5],
+        unit=["bpp", ""],
+        verdict=["partly", "reproduced"],
+        reason=["other films", ""],
+    )
+    shown = judging.as_table(judged)
+    assert shown["Claim"].tolist() == ["values (Table 1)", "is good (Title)"]
+    assert shown["Paper"].tolist() == ["4.64 bpp", "–"]
+    assert shown["Reference"].tolist() == ["∞ bpp", "71,000"]
+    assert shown["This run"].tolist() == ["0.00 bpp", "-1.50"]
+    assert shown["Verdict"].tolist() == ["**partly**: other films", "**reproduced**"]
