@@ -4,6 +4,7 @@ Works under every Keras backend. Images stay in memory as small integers and bec
 batch by batch.
 """
 
+import io
 import json
 import time
 from collections.abc import Callable
@@ -90,24 +91,50 @@ class _Journal(keras.callbacks.Callback):
             self.model.stop_training = True
 
 
-class _Keep(keras.callbacks.BackupAndRestore):
-    """Checkpoints of the network, its optimiser and the journal in one folder."""
+class _Best(keras.callbacks.Callback):
+    """Remembers the variables of the epoch with the lowest training loss, and ends with them."""
 
-    def __init__(self, folder: Path, journal: _Journal):
+    def __init__(self):
+        super().__init__()
+        self.loss, self.values = float("inf"), []
+
+    def on_epoch_end(self, epoch: int, logs=None) -> None:
+        if logs["loss"] < self.loss:
+            self.loss, self.values = float(logs["loss"]), self.model.get_weights()
+
+    def on_train_end(self, logs=None) -> None:
+        if self.values:
+            self.model.set_weights(self.values)
+
+
+class _Keep(keras.callbacks.BackupAndRestore):
+    """Checkpoints of the network, its optimiser, the journal and the best epoch in one folder."""
+
+    def __init__(self, folder: Path, journal: _Journal, best: _Best):
         # two of them: a run killed while it writes one goes on from the one before
         super().__init__(str(folder), delete_checkpoint=False, double_checkpoint=True)
         self.file, self.journal = folder / "rows.json", journal
+        self.best_file, self.best = folder / "best.npz", best
 
     def on_train_begin(self, logs=None) -> None:
         super().on_train_begin(logs)
         if self.file.is_file():
             self.journal.rows = json.loads(self.file.read_text(encoding="utf-8"))
+        if self.best_file.is_file():
+            with np.load(self.best_file) as kept:
+                self.best.loss = float(kept["loss"])
+                self.best.values = [kept[f"{at}"] for at in range(len(kept.files) - 1)]
 
     def on_epoch_end(self, epoch: int, logs=None) -> None:
         schedule = self.journal.batches.schedule
         last = epoch + 1 == schedule.epochs or self.model.stop_training
         if last or (epoch + 1) % schedule.checkpoint_every == 0:
             write_atomically(self.file, json.dumps(self.journal.rows).encode())
+            if self.best.values:
+                values = {f"{at}": value for at, value in enumerate(self.best.values)}
+                buffer = io.BytesIO()
+                np.savez(buffer, loss=self.best.loss, **values)
+                write_atomically(self.best_file, buffer.getvalue())
             super().on_epoch_end(epoch, logs)
 
     def on_train_end(self, logs=None) -> None:
@@ -127,12 +154,9 @@ def quality(model: keras.Model, unit: np.ndarray, batch: int) -> dict[str, float
     """
     rebuilt = model.predict(unit, batch_size=batch, verbose=0)
     error = np.mean((rebuilt.astype(np.float64) - unit) ** 2, axis=(1, 2, 3))
-    losses = [
-        keras.ops.convert_to_numpy(model.loss(unit[at : at + batch], rebuilt[at : at + batch]))
-        for at in range(0, len(unit), batch)
-    ]
     return {
-        "held_out_loss": float(np.concatenate(losses).mean()),
+        # not of `rebuilt`: a layer may add to the loss, as that of a variational model does
+        "held_out_loss": float(model.evaluate(unit, unit, batch_size=batch, verbose=0)),
         "held_out_psnr": float(-10 * np.log10(error).mean()),
     }
 
@@ -146,6 +170,7 @@ def fit(
     scale: Scale = grey_to_unit,
     held_out: np.ndarray | None = None,
     folder: Path | None = None,
+    lowest: bool = False,
     description: str = "fit",
 ) -> pd.DataFrame:
     """Train an auto-encoder in place.
@@ -165,6 +190,9 @@ def fit(
     folder : pathlib.Path, optional
         For checkpoints; a run that finds one there goes on from it. The folder belongs to
         one run: name it after the schedule and the data.
+    lowest : bool
+        End with the variables of the epoch whose training loss was the lowest, instead of
+        those of the last one.
     description : str
         Begins the live progress line.
 
@@ -183,10 +211,11 @@ def fit(
         raise ValueError("Random views are for helpers.train only; leave augment=False here.")
     batches = _Batches(images, schedule, scale)
     journal = _Journal(batches, held_out, description)
-    callbacks: list[keras.callbacks.Callback] = [journal]
+    best = _Best()
+    callbacks: list[keras.callbacks.Callback] = [journal, best] if lowest else [journal]
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
-        callbacks.append(_Keep(folder, journal))
+        callbacks.append(_Keep(folder, journal, best))
     model.compile(keras.optimizers.Adam(schedule.learning_rate), loss)
     model.fit(batches, epochs=schedule.epochs, verbose=0, shuffle=False, callbacks=callbacks)
     live("")

@@ -1,4 +1,4 @@
-"""Small auto-encoders for tests, in the layout of `helpers.models.delta.state`.
+"""Small auto-encoders for tests, in the layout of `helpers.models.halves.state`.
 
 NumPy alone draws them, so that tests of the codec need not wait for Keras. Every weight is a
 small whole number times a power of two: float16 holds it, and all machines draw the same ones.

@@ -13,7 +13,8 @@ from helpers.codecs.delta import DeltaCodec
 from helpers.errors import DataError
 from helpers.experiments.lossless_delta import floats, reference
 from helpers.experiments.lossless_delta import measurements as m
-from helpers.models.delta import PLANS, build, restore
+from helpers.models.delta import PLANS, build
+from helpers.models.halves import restore
 from helpers.models.integer import IntegerAutoencoder
 
 pytestmark = pytest.mark.usefixtures("tiny_networks")

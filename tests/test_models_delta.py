@@ -15,10 +15,8 @@ from helpers.models.delta import (
     Plan,
     build,
     count,
-    count_parameters,
-    restore,
-    state,
 )
+from helpers.models.halves import count_parameters, restore, state
 
 PAPER = {"dense": 135_466_112, "cnn1": 1_008_449, "cnn2": 1_795_265, "stage2": 583_265}
 LATENTS = {"dense": 128, "cnn1": 128, "cnn2": 512, "stage2": 256}

@@ -8,7 +8,8 @@ from codec_images import phantom
 from delta_networks import CNN1, TINY, TINY_DENSE, draw, shapes
 
 from helpers.models import integer
-from helpers.models.delta import PLANS, Plan, build, restore, state
+from helpers.models.delta import PLANS, Plan, build
+from helpers.models.halves import restore, state
 from helpers.models.integer import FRACTION, LIMIT, WEIGHT_BITS, Affine, IntegerAutoencoder
 
 EXACT = 2**53  # whole numbers up to here have a float64 each, so sums below it are exact

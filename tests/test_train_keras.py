@@ -195,3 +195,54 @@ def test_quality_is_a_mean_over_images_whatever_the_batch():
         assert measured["held_out_psnr"] == pytest.approx(
             (2 * -20 * np.log10(0.5) + 20) / 3, rel=1e-5
         )
+
+
+class Detour(keras.callbacks.Callback):
+    """Spoils the network after the second epoch, so that a later one has a higher loss."""
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == 3:
+            self.model.set_weights([value + 3 for value in self.model.get_weights()])
+
+
+def test_the_epoch_with_the_lowest_loss_is_kept(images, monkeypatch):
+    """Two fits that differ after epoch 3 only end with the same variables."""
+    short, _ = run(images, replace(SCHEDULE, epochs=3), lowest=True)
+    made = keras.Model.fit
+    monkeypatch.setattr(
+        keras.Model,
+        "fit",
+        lambda self, *data, callbacks, **more: made(
+            self, *data, callbacks=[Detour(), *callbacks], **more
+        ),
+    )
+    schedule = replace(SCHEDULE, epochs=4)
+    model, history = run(images, schedule, lowest=True)
+    assert history["loss"].idxmin() == 2 and history["loss"].iloc[3] > history["loss"].iloc[2]
+    assert same(model, short)
+    last, _ = run(images, schedule)
+    assert not same(last, short)
+
+
+def test_the_best_epoch_survives_an_interruption(images, tmp_path, monkeypatch):
+    schedule = replace(SCHEDULE, checkpoint_every=1)
+    made = keras.Model.fit
+    monkeypatch.setattr(
+        keras.Model,
+        "fit",
+        lambda self, *data, callbacks, **more: made(
+            self, *data, callbacks=[Detour(), *callbacks], **more
+        ),
+    )
+    best, _ = run(images, replace(schedule, epochs=4), lowest=True, folder=tmp_path / "one")
+    again = tiny(7)  # another network, which finds the finished run
+    history = fit(
+        again,
+        images,
+        replace(schedule, epochs=4),
+        mse_loss,
+        lowest=True,
+        folder=tmp_path / "one",
+    )
+    assert len(history) == 4 and history["loss"].idxmin() == 2
+    assert same(again, best)

@@ -22,7 +22,7 @@ import brotli
 import numpy as np
 
 from helpers import weights
-from helpers.codecs import entropy
+from helpers.codecs import entropy, window
 from helpers.codecs.base import ImageCodec
 from helpers.codecs.container import Header
 from helpers.errors import BitstreamError, DataError
@@ -131,9 +131,8 @@ class CaeCodec(ImageCodec):
         -------
         (H/32, W/32, 512) float32, sides rounded up
         """
-        low, high = _window(image)
-        unit = (image.astype(np.float32) - low) / max(high - low, 1)
         height, width = image.shape
+        unit = window.to_unit(image)
         unit = np.pad(unit, ((0, -height % SHRINK), (0, -width % SHRINK)), mode="edge")
         return _run(self.model, "encoder", unit[None])[0].transpose(1, 2, 0)
 
@@ -163,10 +162,8 @@ class CaeCodec(ImageCodec):
             )
         latent = self.analyse(image)
         flags = (self.latent == "uint8") | CODERS.index(self.coder) << 2
-        side = b""
-        if image.dtype != np.uint8:
-            flags |= _WINDOW
-            side += np.array(_window(image), "<i4").tobytes()
+        side = window.store(image)
+        flags |= _WINDOW * bool(side)
         if self.latent == "float32":
             return bytes([flags]) + side + _squeeze(latent.astype("<f4").tobytes(), self.coder)
         levels, low, high = quantise(latent, (0, 1) if self.scale == "channel" else None)
@@ -183,10 +180,9 @@ class CaeCodec(ImageCodec):
                 "of this codec does. Copy the stream again from where it was made."
             )
         flags, at = payload[0], 1
-        low, high = 0, 255
+        grey = window.EIGHT_BITS
         if flags & _WINDOW:
-            low, high = np.frombuffer(payload, "<i4", 2, at).tolist()
-            at += 8
+            grey, at = window.read(payload, at), at + window.SIZE
         coder = CODERS[flags >> 2 & 3]
         if flags & 1:
             count = CHANNELS if flags & _CHANNEL_SCALE else 1
@@ -202,21 +198,12 @@ class CaeCodec(ImageCodec):
         unit = self.synthesise(latent.astype(np.float32))[: header.shape[0], : header.shape[1]]
         if np.isnan(unit).any():
             raise BitstreamError("The latent is so large that the decoder overflows on it.")
-        limits = np.iinfo(header.dtype)
-        grey = np.rint(low + unit * np.float64(high - low))
-        return np.clip(grey, limits.min, limits.max).astype(header.dtype)
+        return window.from_unit(unit, grey, header.dtype)
 
 
 def _latent_shape(shape: tuple[int, int]) -> tuple[int, int, int]:
     """Height, width and channels of the latent of an image of this shape."""
     return -(-shape[0] // SHRINK), -(-shape[1] // SHRINK), CHANNELS
-
-
-def _window(image: np.ndarray) -> tuple[int, int]:
-    """Grey values that map to 0 and 1."""
-    if image.dtype == np.uint8:
-        return 0, 255
-    return int(image.min()), int(image.max())
 
 
 def _squeeze(raw: bytes, coder: str) -> bytes:

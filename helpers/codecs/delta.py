@@ -26,6 +26,7 @@ from helpers import weights
 from helpers.codecs import residual
 from helpers.codecs.base import ImageCodec
 from helpers.codecs.container import Header
+from helpers.codecs.latents import to_int8
 from helpers.errors import BitstreamError, DataError
 from helpers.models.integer import FRACTION, LIMIT, IntegerAutoencoder
 
@@ -209,9 +210,8 @@ def _store(latent: np.ndarray, kind: str) -> bytes:
     """Bytes of one latent, given in units of 2**-12."""
     if kind == "float32":
         return np.ldexp(latent, -FRACTION).astype("<f4").tobytes()
-    exponent = int(np.frexp(np.abs(latent).max() / 127.5)[1])
-    levels = np.clip(np.rint(np.ldexp(latent, -max(exponent, 0))), -127, 127)
-    return bytes([max(exponent, 0)]) + levels.astype(np.int8).tobytes()
+    exponent, levels = to_int8(latent, lowest=0)
+    return bytes([exponent]) + levels.tobytes()
 
 
 def _restore(code: bytes, kind: str) -> np.ndarray:

@@ -61,6 +61,39 @@ def when_and_where() -> dict:
     }
 
 
+def fitted(
+    schedule: Schedule,
+    training: Sequence[ImageSet],
+    held_out: Sequence[ImageSet],
+    history: pd.DataFrame,
+) -> dict:
+    """Return what is said of every training: its data, its schedule, where and how fast it ran.
+
+    Parameters
+    ----------
+    schedule : Schedule
+    training, held_out : sequence of ImageSet
+        One a source.
+    history : pandas.DataFrame
+        As the `fit` functions return it.
+
+    Returns
+    -------
+    dict
+        Fields of a card.
+    """
+    count = sum(map(len, training))
+    return {
+        "schedule": describe(schedule),
+        "trained_on": [facts(images) for images in training],
+        "held_out": [facts(images) for images in held_out],
+        **when_and_where(),
+        "fit_seconds": round(float(history["seconds"].sum()), 1),
+        "images_per_second": round(float(count / history["seconds"].median()), 1),
+        "history": thinned(history),
+    }
+
+
 def thinned(history: pd.DataFrame) -> list[dict]:
     """Rows in which the held-out images were measured, rounded: enough to draw the curve.
 

@@ -5,10 +5,10 @@ the kinds of layers, the latent sizes and the parameter counts; the widths below
 that give exactly these counts. Taught in the chapter *Lossless by auto-encoder and delta*.
 """
 
-import math
 from dataclasses import dataclass
 
 from helpers.keras_setup import keras
+from helpers.models.halves import count_parameters
 
 layers = keras.layers
 
@@ -110,15 +110,6 @@ def _dense_decoder(plan: Plan) -> keras.Model:
     return keras.Model(latent, layers.Reshape((SIDE, SIDE, 1))(value), name="decoder")
 
 
-def count_parameters(model: keras.Model) -> int:
-    """Number of trainable values of a network.
-
-    The moving averages of BatchNorm are no parameters: nothing is learnt into them by
-    gradients, and the paper does not count them either.
-    """
-    return sum(math.prod(variable.shape) for variable in model.trainable_variables)
-
-
 def count(plan: Plan) -> int:
     """Trainable parameters of a plan's network, without memory for any of them.
 
@@ -128,38 +119,3 @@ def count(plan: Plan) -> int:
     """
     with keras.StatelessScope(initialize_variables=False):  # variables with shapes, no values
         return count_parameters(build(plan))
-
-
-def state(model: keras.Model) -> dict:
-    """All variables of an auto-encoder by name, as float32 arrays.
-
-    Parameters
-    ----------
-    model : keras.Model
-        From `build`.
-
-    Returns
-    -------
-    dict of str to numpy.ndarray
-        Keys such as ``"decoder/conv0/kernel"`` or ``"encoder/norm1/moving_mean"``.
-    """
-    return {
-        f"{part}/{layer.name}/{variable.name}": keras.ops.convert_to_numpy(variable)
-        for part in ("encoder", "decoder")
-        for layer in model.get_layer(part).layers
-        for variable in layer.weights
-    }
-
-
-def restore(model: keras.Model, values: dict) -> None:
-    """Put variables back that `state` took out.
-
-    Parameters
-    ----------
-    model : keras.Model
-    values : dict of str to array
-    """
-    for part in ("encoder", "decoder"):
-        for layer in model.get_layer(part).layers:
-            for variable in layer.weights:
-                variable.assign(values[f"{part}/{layer.name}/{variable.name}"])

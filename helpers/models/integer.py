@@ -189,7 +189,7 @@ class IntegerAutoencoder:
     Parameters
     ----------
     arrays : mapping of str to array
-        What `helpers.models.delta.state` returned, or a weights file holds.
+        What `helpers.models.halves.state` returned, or a weights file holds.
     levels : int
         Highest input and output level: 255 for films, 510 for deltas shifted by 255.
     matmul : callable

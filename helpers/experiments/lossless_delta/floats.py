@@ -8,7 +8,8 @@ from threadpoolctl import threadpool_limits
 
 from helpers import weights
 from helpers.keras_setup import keras
-from helpers.models.delta import PLANS, build, restore
+from helpers.models.delta import PLANS, build
+from helpers.models.halves import restore
 from helpers.models.integer import IntegerAutoencoder
 from helpers.train_keras import grey_to_unit
 

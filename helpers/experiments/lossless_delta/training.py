@@ -14,8 +14,9 @@ from helpers.experiments import cards
 from helpers.experiments.lossless_delta.data import sets
 from helpers.keras_setup import keras
 from helpers.models import losses
-from helpers.models.delta import PLANS, build, count_parameters, state
-from helpers.schedule import Schedule, describe
+from helpers.models.delta import PLANS, build
+from helpers.models.halves import count_parameters, state
+from helpers.schedule import Schedule
 from helpers.train_keras import delta_to_unit, fit, grey_to_unit
 
 
@@ -101,7 +102,8 @@ def train(
     training, held_out = ([pair[side] for pair in pairs] for side in (0, 1))
     if empty := [test.source for train, test in pairs if not len(train)]:
         raise ValueError(f"The source '{empty[0]}' has no training films; train on another one.")
-    films, watched = (_pixels(side, recipe.base, limit) for side in (training, held_out))
+    sides = [[part.spread(limit) for part in parts] for parts in (training, held_out)]
+    films, watched = (_pixels(parts, recipe.base) for parts in sides)
     keras.utils.set_random_seed(recipe.schedule.seed)
     model = build(PLANS[network])
     base_sha256 = weights.sha256(recipe.base).hex() if recipe.base else ""
@@ -123,18 +125,12 @@ def train(
         "parameters": count_parameters(model),
         "loss": recipe.loss_name,
         "optimiser": "Adam",
-        "schedule": describe(recipe.schedule),
         "base": recipe.base,
         "base_sha256": base_sha256,
-        "trained_on": [cards.facts(images.spread(limit)) for images in training],
-        "held_out": [cards.facts(images.spread(limit)) for images in held_out],
         "backend": keras.backend.backend(),
         "precision": "float32",
-        **cards.when_and_where(),
-        "fit_seconds": round(float(history["seconds"].sum()), 1),
-        "images_per_second": round(float(len(films) / history["seconds"].median()), 1),
         "stored_as": "float16",
-        "history": cards.thinned(history),
+        **cards.fitted(recipe.schedule, *sides, history),
     }
     values = state(model)
     del model  # with its optimiser the dense network holds two gigabytes
@@ -142,9 +138,9 @@ def train(
     return weights.save(values, out, card)
 
 
-def _pixels(parts: Sequence[ImageSet], base: str, limit: int | None) -> np.ndarray:
+def _pixels(parts: Sequence[ImageSet], base: str) -> np.ndarray:
     """Films of several sets in one array, or what the network `base` leaves of them."""
-    films = np.concatenate([part.spread(limit).stack() for part in parts])
+    films = np.concatenate([part.stack() for part in parts])
     return films.astype(np.int16) - reconstruct(base, films) if base else films
 
 
