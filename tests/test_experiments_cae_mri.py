@@ -1,6 +1,5 @@
 """The experiment of the auto-encoder chapter: honest splits, honest means, a sound reference."""
 
-import math
 from dataclasses import replace
 from functools import partial
 
@@ -15,6 +14,7 @@ from helpers import weights
 from helpers.cli import main
 from helpers.data import ImageSet
 from helpers.errors import DataError
+from helpers.experiments import comparisons
 from helpers.experiments.cae_mri import data, reference, training
 from helpers.experiments.cae_mri import measurements as m
 from helpers.models.cae import ConvAutoencoder
@@ -85,55 +85,14 @@ def test_the_shipped_weights_never_saw_a_test_patient(open_pack):
         assert facts["images"] == len(images)
 
 
-def test_means_leave_exact_slices_out_of_the_psnr():
-    table = pd.DataFrame(
-        {
-            "codec": ["a", "a", "a", "b"],
-            "patient_id": ["p", "p", "q", "q"],
-            "psnr": [30.0, math.inf, 40.0, math.inf],
-            "exact": [False, True, False, True],
-            "ssim": math.nan,
-            "ms_ssim": math.nan,
-            "fsim": math.nan,
-            "bytes": [10, 20, 60, 8],
-            **dict.fromkeys(("bpp", "ratio_8bit", "mse"), 1.0),
-        }
-    )
-    means = m.means(table).set_index("codec")
-    assert means.loc["a", ["psnr", "bytes", "exact", "images", "patients"]].tolist() == (
-        pytest.approx([35, 30, 1 / 3, 3, 2])
-    )
-    assert math.isnan(means.loc["b", "psnr"]) and means.loc["b", "exact"] == 1
-    assert means["ssim"].isna().all()
-    assert np.isinf(table["psnr"]).sum() == 2  # the caller's table is left alone
-
-
-def test_no_stream_is_longer_than_its_budget():
-    images = made("ab", side=96)
-    budget = m.variants(images, {"CAE + Brotli": m.VARIANTS["CAE + Brotli"]})
-    equal = m.at_equal_bytes(images, budget, ("jpeg2000", "spiht"))
-    assert len(equal) == 4
-    room = budget.set_index("image_id")["bytes"]
-    for row in equal.itertuples():
-        assert 0.5 * room[row.image_id] < row.bytes <= room[row.image_id]
-
-
-def test_no_quality_is_below_the_one_asked_for():
-    images = made("ab", side=96)
-    budget = m.variants(images, {"CAE + Brotli": m.VARIANTS["CAE + Brotli"]})
-    equal = m.at_equal_psnr(images, budget, ("jpeg2000", "spiht"))
-    assert len(equal) == 4
-    wanted = budget.set_index("image_id")["psnr"]
-    for row in equal.itertuples():
-        assert wanted[row.image_id] <= row.psnr < wanted[row.image_id] + 3
-
-
 @pytest.fixture
 def small(monkeypatch, tmp_path):
     """A reference run that takes a second: one small slice a side, one standard codec."""
     monkeypatch.setattr(reference, "SIZE", 192)
-    monkeypatch.setattr(m, "STANDARDS", ("jpeg2000",))
-    monkeypatch.setattr(m, "curves", partial(m.curves, rates=(0.5, 2.0), families=("jpeg2000",)))
+    monkeypatch.setattr(comparisons, "STANDARDS", ("jpeg2000",))
+    monkeypatch.setattr(
+        comparisons, "curves", partial(comparisons.curves, rates=(0.5, 2.0), families=("jpeg2000",))
+    )
     return tmp_path / "results" / "small.json"
 
 
@@ -169,7 +128,7 @@ def test_models_are_compared_on_slices_that_none_was_trained_on(small, monkeypat
 
     def variants(images, configs, metrics, model):
         seen.extend(images.ids)
-        rows = dict.fromkeys(m.AVERAGED, 1.0) | {"codec": next(iter(configs))}
+        rows = dict.fromkeys(comparisons.AVERAGED, 1.0) | {"codec": next(iter(configs))}
         return pd.DataFrame([rows | {"patient_id": name} for name in images.patients])
 
     monkeypatch.setattr(m, "variants", variants)
@@ -197,7 +156,7 @@ def test_the_reference_is_of_the_shipped_weights_and_the_test_patients():
     assert sides[0] == sides[1] and "open-pack" in sides[0]
     tables = reference.load()
     assert set(tables["variants"]["codec"]) == set(m.VARIANTS)
-    assert set(tables["equal_bytes"]["codec"]) == set(m.STANDARDS)
+    assert set(tables["equal_bytes"]["codec"]) == set(comparisons.STANDARDS)
     assert set(tables["steps"]["codec"]) == set(m.STEPS)
     for name, table in tables.items():
         assert (table["bytes"] > 0).all() and (table["images"] > 0).all(), name
@@ -219,7 +178,9 @@ def test_the_reference_can_be_measured_again(open_pack):
         if (entry["source"], entry["side"]) == ("open-pack", "test")
     )
     assert images.fingerprint == facts["fingerprint"]
-    again = m.means(m.variants(images, {"CAE + Brotli": m.VARIANTS["CAE + Brotli"]})).iloc[0]
+    again = comparisons.means(
+        m.variants(images, {"CAE + Brotli": m.VARIANTS["CAE + Brotli"]})
+    ).iloc[0]
     assert again["psnr"] == pytest.approx(kept["psnr"], abs=0.02)  # dB; floats differ by machine
     assert again["bytes"] == pytest.approx(kept["bytes"], rel=0.002)
 

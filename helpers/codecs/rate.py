@@ -78,18 +78,22 @@ class AtRate(_Aimed):
         Largest size of the whole stream, header included, in bits per pixel.
     spare : int
         Bytes to leave free, for an envelope to come.
+    or_least : bool
+        Where no stream is that small, give the smallest that was tried, instead of an error;
+        the coarsest setting is always among them.
     **options
         Passed on to the family.
     """
 
     codec_id: ClassVar[str] = "at-rate"
 
-    def __init__(self, name: str, bpp: float, spare: int = 0, **options):
+    def __init__(self, name: str, bpp: float, spare: int = 0, or_least: bool = False, **options):
         super().__init__(name, **options)
         if not 0 < bpp < np.inf:
             raise ValueError(f"A rate must be above 0 bits per pixel and finite, not {bpp}.")
         self.bpp = bpp
         self.spare = spare
+        self.or_least = or_least
 
     def encode(self, buf: np.ndarray) -> bytes:
         """Code an image as well as the rate allows.
@@ -101,23 +105,21 @@ class AtRate(_Aimed):
         Returns
         -------
         bytes
-            At most ``bpp * H * W / 8 - spare`` of them.
+            At most ``bpp * H * W / 8 - spare`` of them, but for ``or_least``.
 
         Raises
         ------
         ValueError
-            If the family has no stream that small.
+            If the family has no stream that small, unless ``or_least``.
         """
         image = check_image(buf)
         limit = int(self.bpp * image.size / 8) - self.spare
         if self.name in _OWN_BUDGET:
-            if limit < 1:
-                raise _too_small(self.name, limit)
-            return get(self.name, bpp=8 * (limit + 0.5) / image.size, **self.options).encode(image)
+            return self._own_budget(image, limit)
         top = self._top(image)
         if top is not None and len(top) <= limit:
             return top
-        low, high, best = 0, _LADDERS[self.name][0] - 1, None
+        low, high, best, least = 0, _LADDERS[self.name][0] - 1, None, top
         while low <= high:
             middle = (low + high) // 2
             stream = self._at(image, middle)
@@ -125,9 +127,23 @@ class AtRate(_Aimed):
                 best, low = stream, middle + 1
             else:
                 high = middle - 1
-        if best is None:
+                least = stream if least is None else min(least, stream, key=len)
+        if best is None and not self.or_least:
             raise _too_small(self.name, limit)
-        return best
+        return best or least
+
+    def _own_budget(self, image: np.ndarray, limit: int) -> bytes:
+        """Stream of a family that keeps to a budget by itself."""
+        try:
+            if limit < 1:
+                raise _too_small(self.name, limit)
+            return get(self.name, bpp=8 * (limit + 0.5) / image.size, **self.options).encode(image)
+        except ValueError:
+            if not self.or_least:
+                raise
+        if self.name == "spiht":
+            return _shortest(SpihtCodec(**self.options).encode(image), lambda stream: True)
+        return get(self.name, step=2**24, **self.options).encode(image)  # all is 0 at this step
 
 
 class AtPsnr(_Aimed):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from helpers import weights
-from helpers.experiments import results
+from helpers.experiments import comparisons, results
 from helpers.experiments.cae_mri import measurements as m
 from helpers.experiments.cae_mri.data import SIZE, sets
 
@@ -41,10 +41,10 @@ def run(sources: Sequence[str], limit: int | None = 24, file: Path = FILE) -> Pa
         budget = tested[tested["codec"] == "CAE + Brotli"]
         for side, table in (("test", tested), ("train", m.variants(train, m.VARIANTS, m.METRICS))):
             tables["variants"].append(table.assign(source=test.source, side=side))
-        equal = m.at_equal_bytes(test, budget, m.STANDARDS, ("psnr", "ssim"))
+        equal = comparisons.at_equal_bytes(test, budget, comparisons.STANDARDS, ("psnr", "ssim"))
         tables["equal_bytes"].append(equal.assign(source=test.source))
         tables["steps"].append(m.variants(test, m.STEPS).assign(source=test.source))
-        tables["curves"].append(m.curves(test).assign(source=test.source))
+        tables["curves"].append(comparisons.curves(test).assign(source=test.source))
     command = " ".join([COMMAND, *(f"--source {name}" for name in results.sources(used))])
     result = {
         **results.header("cae-brotli-mri", command),
@@ -123,4 +123,4 @@ def _training(model: str) -> dict:
 def _rows(table: pd.DataFrame) -> list[dict]:
     """Means by source, side, codec and operating point."""
     by = [key for key in ("source", "side", "codec", "point") if key in table]
-    return results.rows(m.means(table, by))
+    return results.rows(comparisons.means(table, by))
