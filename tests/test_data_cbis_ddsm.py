@@ -17,7 +17,7 @@ from cbis_ddsm_tree import (
 )
 
 from helpers.data import commands, load, splits
-from helpers.data.cbis_ddsm import TABLES, part_of, view_of
+from helpers.data.cbis_ddsm import TABLES, listed, part_of, view_of
 from helpers.data.mammography import DATASET, FILMS
 from helpers.errors import DataError
 
@@ -52,6 +52,33 @@ def test_the_official_layout_comes_first(root):
     for film, image in zip(films.ids, films, strict=True):
         np.testing.assert_array_equal(image, pixels(film))
     assert "any mass" in films.preparation
+
+
+def test_only_the_films_that_are_wanted_are_read(root):
+    for path in (root / "CBIS-DDSM").glob("*_CC/**/*.dcm"):
+        path.write_bytes(b"not read")
+    films = load("mammography", keep=lambda film: view_of(film) == "MLO")
+    assert films.ids == tuple(film for film in LABELS if view_of(film) == "MLO")
+    assert load("mammography", keep=lambda film: "LEFT_MLO" in film, limit=1).ids[0] in LABELS
+    with pytest.raises(ValueError, match="`keep` wants none of the images"):
+        load("mammography", keep=lambda film: False)
+
+
+def test_the_papers_filter_is_bilinear(root):
+    both = [load("mammography", size=12, resample=name) for name in ("bicubic", "bilinear")]
+    assert "resampled (bilinear) to 12 x 12" in both[1].preparation
+    assert any((a != b).any() for a, b in zip(*both, strict=True))
+    with pytest.raises(ValueError, match="one of bicubic, bilinear, not 'nearest'"):
+        load("mammography", size=12, resample="nearest")
+
+
+def test_the_tables_list_a_film_once_for_each_mass(root):
+    rows = listed(root, "train", "MLO")
+    assert [film for film, _ in rows].count("Mass-Training_P_00004_RIGHT_MLO") == 3
+    assert {film for film, _ in rows} == {
+        film for film in LABELS if view_of(film) == "MLO" and part_of(film) == "train"
+    }
+    assert all(patient in film for film, patient in rows)
 
 
 def test_eight_bits_are_the_full_range(root):

@@ -38,6 +38,7 @@ def test_a_set_comes_back_as_it_was(imageset, tmp_path):
         assert getattr(back, key) == getattr(imageset, key)
     assert back.preparation == "As it was. Read from a prepared file."
     assert load("brain-mri", source=path, limit=2).ids == ("a", "e")
+    assert load("brain-mri", source=path, keep=lambda name: name > "c", limit=1).ids[0] in "de"
     assert list(tmp_path.iterdir()) == [path]
 
 

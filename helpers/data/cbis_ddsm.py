@@ -127,6 +127,29 @@ def read_tables(folder: Path) -> list[Film]:
     return sorted(films, key=lambda film: (view_of(film.id), film.part, film.label, film.id))
 
 
+def listed(folder: Path, part: str, view: str) -> list[tuple[str, str]]:
+    """Rows of one table, as who takes each for an image reads it: a film once for each mass.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+    part : {"train", "test"}
+    view : {"CC", "MLO"}
+
+    Returns
+    -------
+    list of (film, patient)
+        In the table's order; some films several times.
+
+    Raises
+    ------
+    DataError
+        If the table is missing or another one.
+    """
+    rows = _rows(folder / TABLES[part])
+    return [(_film_of(row), row["patient_id"]) for _, row in rows if row["image view"] == view]
+
+
 def _parts_of_id(film: str) -> re.Match:
     match = _FILM.fullmatch(film)
     if match is None:

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+RESAMPLE = ("bicubic", "bilinear")
+
 
 @dataclass(frozen=True)
 class Picture:
@@ -25,7 +27,9 @@ class Picture:
     bits: int
 
 
-def prepare(picture: Picture, size: int | None, depth: int) -> np.ndarray:
+def prepare(
+    picture: Picture, size: int | None, depth: int, resample: str = "bicubic"
+) -> np.ndarray:
     """Pixels ready for a codec.
 
     Everything happens in float32 and is rounded once, at the end.
@@ -37,6 +41,8 @@ def prepare(picture: Picture, size: int | None, depth: int) -> np.ndarray:
         Side of the square image to return; None keeps the file's height and width.
     depth : {8, 16}
         8: the window ``low..high`` becomes 0..255; 16: the file's own numbers.
+    resample : {"bicubic", "bilinear"}
+        See `fit_square`.
 
     Returns
     -------
@@ -44,24 +50,26 @@ def prepare(picture: Picture, size: int | None, depth: int) -> np.ndarray:
     """
     pixels = picture.pixels.astype(np.float32)
     if size is not None:
-        pixels = fit_square(pixels, size)
+        pixels = fit_square(pixels, size, resample)
     if depth == 8:
         pixels = (pixels - picture.low) * (255 / max(picture.high - picture.low, 1e-9))
         return np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
     return np.clip(np.rint(pixels), 0, 2**picture.bits - 1).astype(np.uint16)
 
 
-def fit_square(image: np.ndarray, size: int) -> np.ndarray:
+def fit_square(image: np.ndarray, size: int, resample: str = "bicubic") -> np.ndarray:
     """Zero-pad an image to a centred square and resample it.
 
-    The filter is bicubic and widens with the reduction factor, so fine detail is averaged
-    instead of folded back as false patterns (aliasing).
+    The filter widens with the reduction factor, so fine detail is averaged instead of folded
+    back as false patterns (aliasing).
 
     Parameters
     ----------
     image : (H, W) float32
     size : int
         Side of the result in pixels, at least 1.
+    resample : {"bicubic", "bilinear"}
+        The filter.
 
     Returns
     -------
@@ -76,7 +84,7 @@ def fit_square(image: np.ndarray, size: int) -> np.ndarray:
     square = np.pad(image, list(zip(before, after, strict=True)))
     if side == size:
         return square
-    resized = Image.fromarray(square).resize((size, size), Image.Resampling.BICUBIC)
+    resized = Image.fromarray(square).resize((size, size), Image.Resampling[resample.upper()])
     return np.asarray(resized)
 
 

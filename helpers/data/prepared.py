@@ -13,7 +13,6 @@ import numpy as np
 
 from helpers.data.files import write_atomically
 from helpers.data.imageset import ImageSet
-from helpers.data.preparation import evenly
 from helpers.errors import DataError
 
 _FORMAT = "medical-image-compression-book images 1"
@@ -55,7 +54,6 @@ def open_prepared(
     name: str | None = None,
     size: int | None = None,
     depth: int | None = None,
-    limit: int | None = None,
 ) -> ImageSet:
     """Read a set that `save_prepared` wrote, and check that it is the one asked for.
 
@@ -68,8 +66,6 @@ def open_prepared(
         Side that its images must have.
     depth : {8, 16}, optional
         Bits that its pixels must have.
-    limit : int, optional
-        At most this many images, spread evenly.
 
     Returns
     -------
@@ -108,5 +104,6 @@ def open_prepared(
         problem = f"its pixels do not have {depth} bits"
     if problem:
         raise DataError(f"{path} cannot be used: {problem}. Pack it again as you need it.")
-    chosen = imageset.take(evenly(len(images), limit or len(images)))
-    return replace(chosen, preparation=f"{imageset.preparation} Read from a prepared file.".strip())
+    return replace(
+        imageset, preparation=f"{imageset.preparation} Read from a prepared file.".strip()
+    )

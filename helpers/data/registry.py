@@ -7,7 +7,7 @@ from pathlib import Path
 
 from helpers.data.files import data_root
 from helpers.data.imageset import ImageSet
-from helpers.data.preparation import Picture, evenly, prepare
+from helpers.data.preparation import RESAMPLE, Picture, evenly, prepare
 from helpers.errors import DataError
 
 
@@ -146,6 +146,8 @@ def load(
     depth: int = 8,
     limit: int | None = None,
     slices: int = 32,
+    resample: str = "bicubic",
+    keep: Callable[[str], bool] | None = None,
 ) -> ImageSet:
     """Load a data set.
 
@@ -168,6 +170,10 @@ def load(
         At most this many images, spread evenly over the set.
     slices : int
         Slices from each volume, spread evenly; volumes only.
+    resample : {"bicubic", "bilinear"}
+        Filter that resizes to ``size``; either averages where it reduces.
+    keep : callable, optional
+        Takes an image's id and says whether it is wanted; the others are not even read.
 
     Returns
     -------
@@ -189,15 +195,18 @@ def load(
             raise ValueError(f"{label} must be between 1 and 65536, not {value}.")
     if depth not in (8, 16):
         raise ValueError(f"depth must be 8 or 16 bits, not {depth}.")
+    if resample not in RESAMPLE:
+        raise ValueError(f"resample must be one of {', '.join(RESAMPLE)}, not {resample!r}.")
     known = datasets()
     if name not in known:
         raise ValueError(f"There is no data set '{name}'; choose one of {', '.join(known)}.")
     if str(source).endswith(".npz"):
         from helpers.data.prepared import open_prepared
 
-        return open_prepared(source, name=name, size=size, depth=depth, limit=limit)
+        packed = open_prepared(source, name=name, size=size, depth=depth)
+        return packed.take(_chosen(packed.ids, keep, limit))
     chosen, items = _items(known[name], str(source), slices)
-    items = [items[i] for i in evenly(len(items), limit or len(items))]
+    items = [items[i] for i in _chosen([item.id for item in items], keep, limit)]
     images, bits = [], 1
     for item in items:
         picture = item.read()
@@ -206,7 +215,7 @@ def load(
                 f"The source {chosen.name} of {name} has 8 bits a pixel; ask for depth=8."
             )
         bits = max(bits, picture.bits)
-        images.append(prepare(picture, size, depth))
+        images.append(prepare(picture, size, depth, resample))
     return ImageSet(
         name=name,
         source=chosen.name,
@@ -217,8 +226,16 @@ def load(
         bit_depth=8 if depth == 8 else bits,
         licence=chosen.licence,
         citation=chosen.citation,
-        preparation=_preparation(chosen, size, depth),
+        preparation=_preparation(chosen, size, depth, resample),
     )
+
+
+def _chosen(ids: Sequence[str], keep: Callable[[str], bool] | None, limit: int | None) -> list[int]:
+    """Positions of the images that are wanted, at most `limit` of them."""
+    wanted = [i for i, found in enumerate(ids) if keep is None or keep(found)]
+    if not wanted:
+        raise ValueError("`keep` wants none of the images; let it return True for some ids.")
+    return [wanted[i] for i in evenly(len(wanted), limit or len(wanted))]
 
 
 def _items(dataset: Dataset, name: str, slices: int) -> tuple[Source, Sequence[Item]]:
@@ -245,9 +262,9 @@ def _items(dataset: Dataset, name: str, slices: int) -> tuple[Source, Sequence[I
         raise DataError(f"{error} The other way to {dataset.name}: {dataset.access}") from error
 
 
-def _preparation(source: Source, size: int | None, depth: int) -> str:
+def _preparation(source: Source, size: int | None, depth: int, resample: str) -> str:
     """Say in a few sentences what was done to the pixels."""
     depth_part = source.window if depth == 8 else "Whole numbers kept, up to 16 bits."
-    size_part = f"Zero-padded to a square and resampled (bicubic) to {size} x {size}."
+    size_part = f"Zero-padded to a square and resampled ({resample}) to {size} x {size}."
     parts = [source.preparation, depth_part, size_part if size is not None else ""]
     return " ".join(part for part in parts if part)
