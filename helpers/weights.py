@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 FOLDER = Path(__file__).resolve().parents[1] / "reference" / "weights"
+LARGE = 2**20  # values from which on a matrix may be kept in 8 bits
+_SCALE = ":scale"
+_INF = np.float16(np.inf)
 
 
 def own(name: str) -> Path:
@@ -109,13 +112,13 @@ def arrays(name: str) -> dict[str, np.ndarray]:
 
 
 def read(file: Path) -> dict[str, np.ndarray]:
-    """Read a weights file as float32 arrays; see `arrays`."""
+    """Read a weights file as float32 arrays, those in 8 bits too; see `arrays`."""
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
     try:
-        return {key: array.astype(np.float32) for key, array in load_file(file).items()}
-    except SafetensorError as error:
+        return _widened(load_file(file))
+    except (SafetensorError, ValueError) as error:
         raise DataError(
             f"The weights {file} cannot be read ({error}); restore that file, for example with "
             "git, or train it again."
@@ -139,11 +142,14 @@ def load(name: str) -> "dict[str, Tensor]":
     return {key: torch.from_numpy(array) for key, array in arrays(name).items()}
 
 
-def save(state: "Mapping[str, np.ndarray | Tensor]", file: Path, description: dict) -> dict:
-    """Store weights as float16 beside their card, both renamed into place.
+def save(
+    state: "Mapping[str, np.ndarray | Tensor]", file: Path, description: dict, bits: int = 16
+) -> dict:
+    """Store weights as float16, or large matrices in 8 bits, beside their card.
 
-    Float16 halves the file; what rounding costs in quality is inside every result of the
-    book, since all of them are measured on the file as shipped.
+    Float16 halves the file, 8 bits quarter it; what rounding costs in quality is inside every
+    result of the book, since all of them are measured on the file as shipped. Both files are
+    renamed into place.
 
     Parameters
     ----------
@@ -152,15 +158,32 @@ def save(state: "Mapping[str, np.ndarray | Tensor]", file: Path, description: di
         Ends in ``.safetensors``; the card lands beside it as ``.json``.
     description : dict
         The card; ``sha256`` and ``bytes`` of the file are added.
+    bits : {16, 8}
+        16: all float16. 8: matrices of more than 2**20 values as int8, with one float16 scale
+        for each index of their shorter axis, under the key ``<name>:scale``; the rest float16.
 
     Returns
     -------
     dict
         The card as written.
+
+    Raises
+    ------
+    ValueError
+        If a weight is not finite or too large, or `bits` is neither of the two.
     """
     from safetensors.numpy import save as to_bytes
 
-    data = to_bytes({key: _half(values) for key, values in state.items()})
+    if bits not in (8, 16):
+        raise ValueError(f"Weights are stored in 16 or in 8 bits, not in {bits}.")
+    stored = {}
+    for key, values in state.items():
+        array = _array(values)
+        if bits == 8 and array.ndim == 2 and array.size > LARGE:
+            stored[key], stored[key + _SCALE] = _levels(array)
+        else:
+            stored[key] = _half(array)
+    data = to_bytes(stored)
     description = {
         **description,
         "bytes": len(data),
@@ -173,9 +196,40 @@ def save(state: "Mapping[str, np.ndarray | Tensor]", file: Path, description: di
     return description
 
 
-def _half(values: "np.ndarray | Tensor") -> np.ndarray:
-    if not isinstance(values, np.ndarray):
-        values = values.detach().cpu().numpy()
+def _array(values: "np.ndarray | Tensor") -> np.ndarray:
+    return values if isinstance(values, np.ndarray) else values.detach().cpu().numpy()
+
+
+def _levels(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Nearest of 255 levels a row or a column, whichever are fewer, and the levels' distances."""
+    matrix = np.ascontiguousarray(matrix, np.float32)
+    largest = np.abs(matrix).max(axis=np.argmax(matrix.shape), keepdims=True)
+    scale = _half(largest / 127)
+    # a scale that float16 rounded down would leave the largest weight beyond the last level
+    short = 127 * scale.astype(np.float32) < largest
+    with np.errstate(over="ignore"):
+        scale = _half(np.where(short, np.nextafter(scale, _INF), scale))
+    levels = np.rint(matrix / np.where(scale > 0, scale, 1).astype(np.float32))
+    return levels.astype(np.int8), scale
+
+
+def _widened(stored: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Float32 arrays of what a file holds: floats, or levels times their scale."""
+    scales = {key: stored.pop(key) for key in list(stored) if key.endswith(_SCALE)}
+    arrays = {}
+    for key, array in stored.items():
+        arrays[key] = array.astype(np.float32)
+        if array.dtype == np.int8:
+            scale = scales.pop(key + _SCALE, np.empty(0))
+            if array.ndim != 2 or scale.shape not in ((len(array), 1), (1, array.shape[1])):
+                raise ValueError(f"'{key}' has no scale for its 8-bit levels")
+            arrays[key] *= scale.astype(np.float32)
+    if scales:
+        raise ValueError(f"'{next(iter(scales))}' belongs to no matrix in 8 bits")
+    return arrays
+
+
+def _half(values: np.ndarray) -> np.ndarray:
     with np.errstate(over="ignore"):
         half = np.ascontiguousarray(values, np.float16)
     if not np.isfinite(half).all():

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import save as to_bytes
 from safetensors.torch import load_file
 
 from helpers import weights
@@ -27,18 +28,27 @@ def test_the_weights_of_the_book_are_there():
     assert "cae-mri" in SHIPPED
 
 
-@pytest.mark.parametrize("name", SHIPPED)
-def test_a_card_describes_its_file(name):
+def check_card(name):
     data, card = weights.path(name).read_bytes(), weights.card(name)
     assert card["sha256"] == hashlib.sha256(data).hexdigest() == weights.sha256(name).hex()
     assert card["bytes"] == len(data)
     assert card["name"] == name
     stored = load_file(weights.path(name))
-    trained = (t.numel() for key, t in stored.items() if "/moving_" not in key)  # see BatchNorm
+    trained = (  # BatchNorm's averages are not, nor what 8-bit levels are multiplied by
+        tensor.numel()
+        for key, tensor in stored.items()
+        if "/moving_" not in key and not key.endswith(":scale")
+    )
     assert card["parameters"] == sum(trained)
-    assert card["stored_as"] == "float16"
-    assert {tensor.dtype for tensor in stored.values()} == {torch.float16}
+    kinds = [getattr(torch, kind) for kind in card["stored_as"].split(" and ")]
+    assert kinds in ([torch.float16], [torch.int8, torch.float16])
+    assert {tensor.dtype for tensor in stored.values()} == set(kinds)
     assert all(tensor.isfinite().all() for tensor in stored.values())
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_card_describes_its_file(name):
+    check_card(name)
 
 
 def test_shipped_weights_fill_the_network():
@@ -130,3 +140,100 @@ def test_a_file_that_changes_has_another_hash(tmp_path, monkeypatch):
         )
         hashes.add(weights.sha256("own"))
     assert len(hashes) == 3
+
+
+LONG = 2**18 + 1  # four times that are just more than 2**20
+
+
+def large_state(seed=0):
+    """Two large matrices, whose short axes run over very different sizes, and what is small."""
+    rng = np.random.default_rng(seed)
+    sizes = np.array([0.004, 3.0, 1e-5, 9_000.0], np.float32)
+    return {
+        "wide": sizes[:, None] * rng.standard_normal((4, LONG), np.float32),
+        "tall": (sizes[:, None] * rng.standard_normal((4, LONG), np.float32)).T,
+        "tensor": rng.standard_normal((2, 2, LONG), np.float32),
+        "matrix": rng.standard_normal((64, 64), np.float32),
+        "norm/moving_mean": rng.standard_normal(7, np.float32),
+    }
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("MEDCODEC_WEIGHTS", str(tmp_path))
+    return tmp_path
+
+
+def test_large_matrices_in_8_bits_come_back_within_half_a_step(folder):
+    state = large_state()
+    state["wide"][0] = 0  # has no largest weight
+    count = sum(values.size for name, values in state.items() if "moving" not in name)
+    about = {"name": "own", "parameters": count, "stored_as": "int8 and float16"}
+    tensors = {name: torch.from_numpy(values) for name, values in state.items()}
+    card = weights.save(tensors, folder / "own.safetensors", about, bits=8)
+    assert weights.save(state, folder / "own.safetensors", about, bits=8) == card
+    check_card("own")
+    stored = load_file(weights.path("own"))
+    assert [key for key, t in stored.items() if t.dtype == torch.int8] == ["tall", "wide"]
+    assert stored["wide:scale"].shape == (4, 1) and stored["tall:scale"].shape == (1, 4)
+
+    back = weights.arrays("own")
+    assert back.keys() == state.keys()
+    for name, axis in (("wide", 1), ("tall", 0)):
+        step = np.abs(state[name]).max(axis, keepdims=True) / 127
+        step = step * (1 + 2**-10) + 2.0**-24  # as float16 holds it, rounded up
+        error = np.abs(back[name] - state[name])
+        assert back[name].dtype == np.float32 and back[name].flags.c_contiguous
+        assert (error <= 0.5001 * step).all()
+        assert (np.abs(stored[name].numpy()).max(axis) >= 63)[1 if name == "wide" else 0 :].all()
+    assert not back["wide"][0].any()
+    for name in ("tensor", "matrix", "norm/moving_mean"):
+        assert np.array_equal(back[name], state[name].astype(np.float16))
+    assert all(torch.equal(t, torch.from_numpy(back[k])) for k, t in weights.load("own").items())
+
+
+def test_16_bits_and_small_files_hold_no_levels(folder):
+    for name, state, bits in (("large", large_state(), 16), ("small", {"w": np.eye(99)}, 8)):
+        weights.save(state, folder / f"{name}.safetensors", {}, bits)
+        kinds = {tensor.dtype for tensor in load_file(weights.path(name)).values()}
+        assert kinds == {torch.float16}
+    with pytest.raises(ValueError, match="in 16 or in 8 bits, not in 4"):
+        weights.save({"w": np.eye(2)}, folder / "other.safetensors", {}, bits=4)
+    assert not weights.exists("other")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 65_510 * 127.0])
+@pytest.mark.parametrize("name", ["wide", "tall"])
+def test_large_matrices_that_are_not_finite_are_refused(folder, name, value):
+    matrix = large_state()[name]
+    matrix[2, 3] = value
+    with pytest.raises(ValueError, match="the training diverged"):
+        weights.save({"w": matrix}, folder / "own.safetensors", {}, bits=8)
+    assert not weights.exists("own")
+
+
+LEVELS, SCALE = np.ones((2, 3), np.int8), np.ones((2, 1), np.float16)
+
+
+@pytest.mark.parametrize(
+    ("stored", "reason"),
+    [
+        ({"w:scale": SCALE}, "'w:scale' belongs to no matrix in 8 bits"),
+        ({"w": SCALE, "w:scale": SCALE}, "'w:scale' belongs to no matrix in 8 bits"),
+        ({"w": LEVELS}, "'w' has no scale for its 8-bit levels"),
+        ({"w": LEVELS, "v:scale": SCALE}, "'w' has no scale"),
+        ({"w": LEVELS, "w:scale": SCALE[:1]}, "'w' has no scale"),
+        ({"w": LEVELS, "w:scale": SCALE[:, 0]}, "'w' has no scale"),
+        ({"w": LEVELS, "w:scale": np.ones((3, 1), np.float16)}, "'w' has no scale"),
+        ({"w": LEVELS, "w:scale": np.ones((2, 3), np.float16)}, "'w' has no scale"),
+        ({"w": LEVELS[0], "w:scale": SCALE}, "'w' has no scale"),
+        ({"w": np.array(3, np.int8), "w:scale": SCALE}, "'w' has no scale"),
+    ],
+)
+def test_damaged_8_bit_weights_are_one_sentence(folder, stored, reason):
+    (folder / "own.safetensors").write_bytes(to_bytes(stored))
+    with pytest.raises(DataError, match=rf"own\.safetensors cannot be read \({reason}"):
+        weights.arrays("own")
+    good = {"w": LEVELS, "w:scale": 2 * SCALE}
+    (folder / "own.safetensors").write_bytes(to_bytes(good))
+    assert np.array_equal(weights.arrays("own")["w"], np.full((2, 3), 2))
