@@ -112,6 +112,23 @@ def tiny_networks(tiny_weights, monkeypatch) -> Path:
     return tiny_weights
 
 
+@pytest.fixture(scope="session")
+def latent_weights(tmp_path_factory) -> Path:
+    """A folder of small whole-film networks: ``tiny-ae``, ``tiny-vae`` and ``tiny-16``."""
+    from ae_networks import save_all
+
+    folder = tmp_path_factory.mktemp("weights")
+    save_all(folder)
+    return folder
+
+
+@pytest.fixture
+def latent_networks(latent_weights, monkeypatch) -> Path:
+    """Let the codecs of a latent alone find the small networks by name."""
+    monkeypatch.setenv("MEDCODEC_WEIGHTS", str(latent_weights))
+    return latent_weights
+
+
 @pytest.fixture
 def tiny(tmp_path, monkeypatch) -> TinyBook:
     monkeypatch.delenv("BOOK_REPOSITORY_URL", raising=False)

@@ -8,6 +8,7 @@ from numcodecs.abc import Codec
 from numcodecs.registry import register_codec
 
 from helpers.codecs import classical
+from helpers.codecs.ae import LatentCodec
 from helpers.codecs.cae import CaeCodec
 from helpers.codecs.delta import DeltaCodec
 from helpers.codecs.spiht import SpihtCodec
@@ -48,6 +49,14 @@ _8, _16, _S = ("uint8",), ("uint8", "uint16"), ("uint8", "uint16", "int16")
 
 def _cae_float(**options) -> Codec:
     return CaeCodec(**{"latent": "float32", "coder": "none", **options})
+
+
+def _ae(**options) -> Codec:
+    return LatentCodec(**{"model": "ae-mammo", **options})
+
+
+def _vae(**options) -> Codec:
+    return LatentCodec(**{"model": "vae-mammo", **options})
 
 
 CATALOGUE = {
@@ -95,17 +104,28 @@ CATALOGUE = {
             *("convolutional auto-encoder, 8-bit latent, Brotli", CaeCodec),
         ),
         Entry(
+            *("ae", "AE, 16 numbers", False, True, _S),
+            *("auto-encoder, its latent and nothing else", _ae),
+        ),
+        Entry(
+            *("vae", "VAE, 16 numbers", False, True, _S),
+            *("variational auto-encoder, the means of its latent", _vae),
+        ),
+        Entry(
             *("ae-delta", "AE + delta", True, False, _8),
             *("auto-encoder in whole numbers, delta, integer DCT", DeltaCodec),
         ),
     )
 }
+# What a stream calls its codec where that is the name of no entry: its model says the rest.
+_STREAMS = {LatentCodec.codec_id: "ae"}
 
 for _codec in (
     *(
         SpihtCodec,
         WaveletCodec,
         CaeCodec,
+        LatentCodec,
         DeltaCodec,
         classical.Png,
         classical.Jpeg,
@@ -155,12 +175,14 @@ def find(name: str) -> Entry:
     Parameters
     ----------
     name : str
+        One of `names`, or what a stream calls its codec.
 
     Raises
     ------
     ValueError
         If there is no such codec.
     """
+    name = _STREAMS.get(name, name)
     if name not in CATALOGUE:
         raise ValueError(f"There is no codec '{name}'; choose one of {', '.join(CATALOGUE)}.")
     return CATALOGUE[name]

@@ -34,7 +34,8 @@ RC = {
 }
 
 # Okabe and Ito's colours for the lossy codecs, Tol's muted ones for the rest: both sets stay
-# apart for colour-blind readers, and the marker says it again.
+# apart for colour-blind readers, and so do the red and the violet of AE and VAE from all other
+# lossy codecs; the marker says it again.
 _CODECS = {
     "jpeg": ("JPEG", "#E69F00", "o"),
     "jpeg2000": ("JPEG 2000", "#0072B2", "s"),
@@ -44,6 +45,8 @@ _CODECS = {
     "spiht": ("SPIHT", "#CC79A7", "P"),
     "cae": ("CAE", "#6b6b6b", "X"),
     "cae-brotli": ("CAE + Brotli", "#000000", "*"),
+    "ae": ("AE, 16 numbers", "#B2182B", "8"),
+    "vae": ("VAE, 16 numbers", "#4B0055", "H"),
     "png": ("PNG", "#999933", "<"),
     "jpegls": ("JPEG-LS", "#44AA99", ">"),
     "webp": ("WebP", "#AA4499", "h"),

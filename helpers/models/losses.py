@@ -1,4 +1,4 @@
-"""Losses of Shanmukh (2022) in ``keras.ops``: MS-SSIM, IoU, and their mixture with MSE.
+"""Losses of the Keras chapters in ``keras.ops``: MS-SSIM, IoU, MSE, binary cross-entropy.
 
 Written only with ``keras`` and ``keras.ops``: the same code trains under TensorFlow, JAX and
 PyTorch. Taught in the chapter *Lossless by auto-encoder and delta*.
@@ -136,3 +136,13 @@ def iou_loss(y_true, y_pred):
 def mse_loss(y_true, y_pred):
     """Mean squared error of each image, the loss of the dense auto-encoder."""
     return ops.mean(ops.square(y_true - y_pred), axis=(1, 2, 3))
+
+
+@keras.saving.register_keras_serializable("helpers")
+def bce_loss(y_true, y_pred):
+    """Mean binary cross-entropy of the pixels of each image, in nats.
+
+    Grey values are taken for probabilities of white. Its minimum is reached by an exact copy,
+    but is not zero there: a grey pixel is as uncertain as a coin.
+    """
+    return ops.mean(keras.losses.binary_crossentropy(y_true, y_pred), axis=(1, 2))
