@@ -8,7 +8,11 @@ import argparse
 from importlib import import_module
 from pathlib import Path
 
-PACKAGES = {"cae-brotli-mri": "cae_mri", "lossless-delta-chest-xray": "lossless_delta"}
+PACKAGES = {
+    "cae-brotli-mri": "cae_mri",
+    "ae-vae-cbis-ddsm": "ae_vae",
+    "lossless-delta-chest-xray": "lossless_delta",
+}
 
 
 def add_arguments(subparsers) -> None:

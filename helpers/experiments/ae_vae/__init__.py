@@ -1,0 +1,1 @@
+"""Abdelrahman: an auto-encoder and a variational auto-encoder on CBIS-DDSM mammograms."""

@@ -1,0 +1,152 @@
+"""Mammograms for the experiment of Abdelrahman: whole films, or patches of the open pack's four.
+
+The paper takes the 637 films of CBIS-DDSM's training part that show a mass in the oblique view
+(MLO). Where all of them are at hand the official parts are the split; no woman is in both.
+The open pack holds four such films of two women, both of the official test part. Cut into
+overlapping patches they let a network train on one woman and be tested on the other.
+"""
+
+from dataclasses import replace
+from functools import lru_cache
+
+import numpy as np
+
+from helpers.data import ImageSet, load, splits
+from helpers.data.cbis_ddsm import part_of, view_of
+
+SIDE = 256  # of the shipped networks' films and of patches, in pixels; 1024 in the paper
+PARTS = 4  # a patch is a quarter as wide as its film: at 256 the film has the paper's 1024
+STEPS = 8  # from one patch to the next it is an eighth of a patch
+TISSUE = 0.75  # of a patch, at least, that shows the breast ...
+DARK = 20  # ... whose pixels are brighter than this, in grey levels
+HELD_OUT = ("P_00820",)  # of the open pack's two women
+
+
+@lru_cache(maxsize=2)
+def films(source: str = "auto", side: int = SIDE) -> tuple[ImageSet, ImageSet]:
+    """Whole MLO films of the official training and test parts.
+
+    Parameters
+    ----------
+    source : str
+        A source of ``helpers.data.load("mammography")``.
+    side : int
+        Of the square films in pixels.
+
+    Returns
+    -------
+    train, test : ImageSet
+        8-bit films, zero-padded to a square and resized by bilinear interpolation; no
+        training films where the source has none, as the open pack.
+    """
+    found = load("mammography", size=side, source=source, resample="bilinear", keep=is_oblique)
+    parts = [part_of(name) for name in found.ids]
+    train, test = (
+        found.take([i for i, part in enumerate(parts) if part == wanted])
+        for wanted in ("train", "test")
+    )
+    splits.assert_disjoint(train, test)
+    return train, test
+
+
+def is_oblique(film: str) -> bool:
+    """Whether a film, given by its id, shows the breast aslant (MLO)."""
+    return view_of(film) == "MLO"
+
+
+def sets(source: str = "auto", side: int = SIDE) -> tuple[ImageSet, ImageSet]:
+    """What the networks learn from and what they are tested on, whatever the source.
+
+    Parameters
+    ----------
+    source : str
+    side : int
+
+    Returns
+    -------
+    train, test : ImageSet
+        Whole films; of the open pack patches instead, which share no woman either.
+    """
+    train, test = films(source, side)
+    if len(train):
+        return train, test
+    whole = films(source, PARTS * side)[1]
+    return splits.hold_out(patches(whole, side), HELD_OUT)
+
+
+def patches(whole: ImageSet, side: int = SIDE) -> ImageSet:
+    """Cut films into overlapping squares that show mostly tissue.
+
+    Parameters
+    ----------
+    whole : ImageSet
+        8-bit films.
+    side : int
+        Of the squares, in pixels.
+
+    Returns
+    -------
+    ImageSet
+        Ids end in row and column of the upper left corner.
+    """
+    stride = max(1, side // STEPS)
+    cut = [
+        (number, row, column)
+        for number, film in enumerate(whole.images)
+        for row, column in _corners(film, side, stride)
+    ]
+    return replace(
+        whole.take([number for number, _, _ in cut]),
+        images=tuple(
+            np.ascontiguousarray(whole.images[number][row : row + side, column : column + side])
+            for number, row, column in cut
+        ),
+        ids=tuple(f"{whole.ids[number]}-{row}-{column}" for number, row, column in cut),
+        preparation=f"{whole.preparation} Cut into patches of {side} x {side}, every {stride} "
+        f"pixels, where {TISSUE:.0%} of a patch are brighter than {DARK}.",
+    )
+
+
+def _corners(film: np.ndarray, side: int, stride: int) -> list[tuple[int, int]]:
+    """Upper left corners of the squares with enough tissue."""
+    views = np.lib.stride_tricks.sliding_window_view(film > DARK, (side, side))
+    share = views[::stride, ::stride].mean(axis=(2, 3))
+    return [(int(r) * stride, int(c) * stride) for r, c in np.argwhere(share > TISSUE)]
+
+
+def leak(rows: list[tuple[str, str]], test: float = 0.2, draws: int = 1000, seed: int = 0) -> dict:
+    """What a random split of the tables' rows puts on both sides.
+
+    Parameters
+    ----------
+    rows : list of (film, patient)
+        From `helpers.data.cbis_ddsm.listed`.
+    test : float
+        Share of the rows to test on.
+    draws : int
+        Random splits to average over.
+    seed : int
+
+    Returns
+    -------
+    dict
+        rows, films, patients; tested (rows on the test side), film_in_both and
+        patient_in_both (how many of these are on the training side, too, on average).
+    """
+    rng = np.random.default_rng(seed)
+    codes = [np.unique(column, return_inverse=True)[1] for column in zip(*rows, strict=True)]
+    tested = round(test * len(rows))
+    both = np.zeros(2)
+    for _ in range(draws):
+        order = rng.permutation(len(rows))
+        for at, code in enumerate(codes):
+            both[at] += np.isin(code[order[:tested]], code[order[tested:]]).sum()
+    film, patient = (float(value) for value in both / draws)
+    return {
+        "rows": len(rows),
+        "films": int(codes[0].max()) + 1,
+        "patients": int(codes[1].max()) + 1,
+        "tested": tested,
+        "film_in_both": film,
+        "patient_in_both": patient,
+    }
