@@ -45,7 +45,7 @@ def test_a_key_belongs_to_one_run():
     keys = [
         cards.key(SCHEDULE, [images]),
         cards.key(replace(SCHEDULE, seed=1), [images]),
-        cards.key(replace(SCHEDULE, minutes=1.0), [images]),
+        cards.key(replace(SCHEDULE, epochs=2), [images]),
         cards.key(SCHEDULE, [images, images]),
         cards.key(SCHEDULE, [make("ab", seed=1)]),
         cards.key(SCHEDULE, [images], "cnn1"),
@@ -54,6 +54,7 @@ def test_a_key_belongs_to_one_run():
     ]
     assert len(set(keys)) == len(keys)
     assert keys[0] == cards.key(Schedule(3), [make("ab")])
+    assert keys[0] == cards.key(replace(SCHEDULE, minutes=1.0), [images])  # it may go on
     assert {len(key) for key in keys} == {16} and all(key.isalnum() for key in keys)
 
 

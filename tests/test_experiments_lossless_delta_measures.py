@@ -210,9 +210,10 @@ def test_a_reference_run_writes_what_it_measured(two_models, tmp_path, monkeypat
     assert len(tables["films"]) == 2 and tables["films"].notna().all(axis=None)
     proof = tables["proof"]
     assert (proof["films"] == 2).all() and (proof["exact"] == proof["films"]).all()
-    assert set(proof["model"]) == set(two_models)
-    assert set(proof["coder"]) == set(residual.CODERS)
+    every = {(model, coder) for model in two_models for coder in residual.CODERS}
+    assert set(zip(proof["model"], proof["coder"], strict=True)) == every
     assert set(proof["latent"]) == {"int8", "float32"}
+    assert result["cards"] == {name: {"name": name} | weights.card(name) for name in hashes}
     assert {threads for _, threads in seen} == {2}
 
 
@@ -236,11 +237,13 @@ def test_the_reference_is_of_the_shipped_weights_and_proven(monkeypatch):
         if file.is_file():  # the dense model's half a gigabyte does not travel with the book
             assert digest == weights.read_card(file)["sha256"] == weights.sha256(name).hex()
         else:
-            assert name == "delta-dense"
+            assert name == "delta-dense" and result["cards"][name]["sha256"] == digest
+    assert result["cards"]["delta-dense"]["history"][-1]["epoch"] == 48
     proof = tables["proof"]
     assert (proof["exact"] == proof["films"]).all() and (proof["films"] > 0).all()
-    assert set(proof["coder"]) == set(residual.CODERS)
-    assert proof.groupby(["model", "coder", "latent"])["films"].sum().min() >= 500
+    pairs = proof.groupby(["model", "coder"])["films"].sum()
+    assert set(pairs.index) == {(model, coder) for model in m.MODELS for coder in residual.CODERS}
+    assert pairs.min() >= 500
     exact = tables["streams"].query("measure == 'exact'")
     assert ((exact["mean"] == 1) == (exact["delta"] == "exact")).all()
     errors = tables["streams"].query("measure == 'max_error' and delta == 'float8'")

@@ -4,6 +4,7 @@ import datetime
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pandas as pd
 
@@ -41,6 +42,8 @@ def facts(images: ImageSet) -> dict:
 def key(schedule: Schedule, training: Sequence[ImageSet], *more: object) -> str:
     """Name that only a run with this schedule on these images has, for its checkpoints.
 
+    A limit of minutes is no part of it: a run that reached it goes on when started again.
+
     Parameters
     ----------
     schedule : Schedule
@@ -48,7 +51,11 @@ def key(schedule: Schedule, training: Sequence[ImageSet], *more: object) -> str:
     *more
         Whatever else tells runs apart: numbers, strings.
     """
-    parts = [describe(schedule), *more, [images.fingerprint for images in training]]
+    parts = [
+        describe(replace(schedule, minutes=None)),
+        *more,
+        [images.fingerprint for images in training],
+    ]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -5,8 +5,12 @@ imported for the command only, so that no command waits for a framework it does 
 """
 
 import argparse
+import math
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
+
+from helpers.schedule import Schedule
 
 PACKAGES = {
     "cae-brotli-mri": "cae_mri",
@@ -45,7 +49,31 @@ def _schedule_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=_weights_file, help="weights file, .safetensors")
     parser.add_argument("--checkpoints", type=Path, help="folder to resume from")
     parser.add_argument("--epochs", type=positive, help="instead of the paper's number")
+    parser.add_argument("--minutes", type=_above_zero, help="stop after the epoch of this minute")
     parser.add_argument("--seed", type=int, default=0)
+
+
+def scheduled(args: argparse.Namespace, schedule: Schedule) -> Schedule:
+    """Schedule of a chapter's training, changed as the command line asks.
+
+    Parameters
+    ----------
+    args : argparse.Namespace
+    schedule : Schedule
+        The paper's.
+    """
+    epochs = schedule.epochs if args.epochs is None else args.epochs
+    return replace(schedule, epochs=epochs, minutes=args.minutes, seed=args.seed)
+
+
+def _above_zero(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"must be a number above 0, not {text}")
+    return value
 
 
 def positive(text: str) -> int:

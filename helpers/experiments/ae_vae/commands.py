@@ -1,9 +1,8 @@
 """Options of ``python -m helpers train|reference ae-vae-cbis-ddsm``."""
 
 import argparse
-from dataclasses import replace
 
-from helpers.experiments.commands import positive
+from helpers.experiments.commands import positive, scheduled
 
 
 def add_train(parser: argparse.ArgumentParser) -> None:
@@ -27,9 +26,7 @@ def train(args: argparse.Namespace) -> int:
     from helpers import weights
     from helpers.experiments.ae_vae import training as experiment
 
-    schedule = replace(experiment.PAPER, seed=args.seed)
-    if args.epochs is not None:
-        schedule = replace(schedule, epochs=args.epochs)
+    schedule = scheduled(args, experiment.PAPER)
     card = experiment.train(
         args.network,
         args.source or ["auto"],

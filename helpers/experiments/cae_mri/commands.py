@@ -3,7 +3,7 @@
 import argparse
 from dataclasses import replace
 
-from helpers.experiments.commands import positive
+from helpers.experiments.commands import positive, scheduled
 
 
 def add_train(parser: argparse.ArgumentParser) -> None:
@@ -33,9 +33,7 @@ def train(args: argparse.Namespace) -> int:
     from helpers import weights
     from helpers.experiments.cae_mri import training as experiment
 
-    schedule = replace(experiment.PAPER, seed=args.seed, augment=args.augment)
-    if args.epochs is not None:
-        schedule = replace(schedule, epochs=args.epochs)
+    schedule = replace(scheduled(args, experiment.PAPER), augment=args.augment)
     card = experiment.train(
         args.source or ["auto"],
         args.out or weights.own("cae-mri-full"),

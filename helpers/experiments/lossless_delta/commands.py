@@ -1,9 +1,8 @@
 """Options of ``python -m helpers train|reference lossless-delta-chest-xray``."""
 
 import argparse
-from dataclasses import replace
 
-from helpers.experiments.commands import positive
+from helpers.experiments.commands import positive, scheduled
 
 NETWORKS = ("dense", "cnn1", "cnn2", "stage2")
 
@@ -25,9 +24,7 @@ def train(args: argparse.Namespace) -> int:
     from helpers import weights
     from helpers.experiments.lossless_delta import training as experiment
 
-    schedule = replace(experiment.RECIPES[args.network].schedule, seed=args.seed)
-    if args.epochs is not None:
-        schedule = replace(schedule, epochs=args.epochs)
+    schedule = scheduled(args, experiment.RECIPES[args.network].schedule)
     out = args.out or weights.own(f"delta-{args.network}-full")
     card = experiment.train(
         args.network,
