@@ -78,16 +78,21 @@ class _Journal(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs=None) -> None:
         schedule = self.batches.schedule
+        if not np.isfinite(logs["loss"]):
+            raise ValueError(
+                f"The loss of epoch {epoch + 1} is {logs['loss']}: the training diverged at the "
+                f"learning rate {schedule.learning_rate:g}; train with a lower one."
+            )
         row = {"epoch": epoch + 1, "loss": float(logs["loss"])}
         row["seconds"] = time.perf_counter() - self.epoch_begin
-        last = epoch + 1 == schedule.epochs
+        passed = time.perf_counter() - self.begin
+        late = schedule.minutes is not None and passed > 60 * schedule.minutes
+        last = late or epoch + 1 == schedule.epochs
         if self.held_out is not None and (last or (epoch + 1) % schedule.measure_every == 0):
             row |= quality(self.model, self.batches.scale(self.held_out), schedule.batch)
         self.rows.append(row)
         live(f"{self.description} epoch {epoch + 1}/{schedule.epochs} loss {row['loss']:.4f}")
-        if schedule.minutes is not None and time.perf_counter() - self.begin > (
-            60 * schedule.minutes
-        ):
+        if late:
             self.model.stop_training = True
 
 
@@ -205,7 +210,8 @@ def fit(
     Raises
     ------
     ValueError
-        If the schedule asks for random views, which only `helpers.train` has.
+        If the schedule asks for random views, which only `helpers.train` has, or the loss is no
+        longer finite.
     """
     if schedule.augment:
         raise ValueError("Random views are for helpers.train only; leave augment=False here.")

@@ -145,8 +145,9 @@ def test_the_command_trains_at_the_papers_schedule_but_for_the_epochs(small, mon
     monkeypatch.setattr(training, "train", train)
     words = ["--network", "vae", "--source", "both", "--beta", "4", "--side", "64"]
     assert main(["train", "ae-vae-cbis-ddsm", *words, "--epochs", "7", "--seed", "5"]) == 0
-    assert asked["schedule"] == replace(training.PAPER, epochs=7, seed=5)
-    assert training.PAPER.epochs == 1000
+    paper = training.RECIPES["vae"].schedule
+    assert asked["schedule"] == replace(paper, epochs=7, seed=5)
+    assert {recipe.schedule.epochs for recipe in training.RECIPES.values()} == {1000}
     assert (asked["beta"], asked["side"], asked["sources"]) == (4.0, 64, ["both"])
     assert asked["out"] == weights.own("vae-mammo-full")
     assert "20.00 dB" in capsys.readouterr().out
@@ -195,9 +196,8 @@ def test_the_shipped_weights_and_the_reference_are_one_run(monkeypatch):
         assert result["weights_sha256"][name] == card["sha256"] == weights.sha256(name).hex()
         assert card["bytes"] <= 16 * 2**20 and card["side"] == data.SIDE
         assert {entry["source"] for entry in card["trained_on"]} == {"cbis-ddsm-256"}
-        fingerprints = {part["side"]: part["fingerprint"] for part in result["images"]}
-        assert card["trained_on"][0]["fingerprint"] == fingerprints["train"]
-        assert card["held_out"][0]["fingerprint"] == fingerprints["test"]
+        (held_out,) = (part for part in result["images"] if part["side"] == "test")
+        assert card["held_out"][0]["fingerprint"] == held_out["fingerprint"]
     betas = [card["beta"] for card in result["cards"].values()]
     assert len(set(betas)) == len(betas) >= 5
     assert len({card["schedule"]["epochs"] for card in result["cards"].values()}) == 1

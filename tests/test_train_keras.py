@@ -246,3 +246,12 @@ def test_the_best_epoch_survives_an_interruption(images, tmp_path, monkeypatch):
     )
     assert len(history) == 4 and history["loss"].idxmin() == 2
     assert same(again, best)
+
+
+def test_a_training_that_diverges_is_stopped_and_told(images, tmp_path):
+    def lost(y_true, y_pred):
+        return keras.ops.log(keras.ops.mean(y_pred - y_true - 9, axis=(1, 2, 3)))
+
+    with pytest.raises(ValueError, match=r"epoch 1 is nan: .* rate 0\.01; train with a lower one"):
+        fit(tiny(1), images, SCHEDULE, lost, folder=tmp_path)
+    assert not (tmp_path / "rows.json").exists()

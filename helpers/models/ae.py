@@ -57,7 +57,9 @@ def _encoder(side: int, latent: int, variational: bool) -> keras.Model:
         value = layers.BatchNormalization(name=f"norm{step}")(layers.LeakyReLU(SLOPE)(value))
     value = layers.Dense(latent, name="dense")(layers.Flatten()(value))
     if variational:
-        value = [layers.Dense(latent, name=name)(value) for name in ("mean", "log_variance")]
+        # a variance of 1 to begin with: a large one would overflow before anything is learnt
+        calm = layers.Dense(latent, kernel_initializer="zeros", name="log_variance")
+        value = [layers.Dense(latent, name="mean")(value), calm(value)]
     return keras.Model(image, value, name="encoder")
 
 

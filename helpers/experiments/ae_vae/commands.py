@@ -26,7 +26,7 @@ def train(args: argparse.Namespace) -> int:
     from helpers import weights
     from helpers.experiments.ae_vae import training as experiment
 
-    schedule = scheduled(args, experiment.PAPER)
+    schedule = scheduled(args, experiment.RECIPES[args.network].schedule)
     card = experiment.train(
         args.network,
         args.source or ["auto"],
