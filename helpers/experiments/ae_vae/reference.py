@@ -57,7 +57,8 @@ def run(
         train, test = films(source, LatentCodec(m.MODELS["AE"]).side)
         sides = {"train": train.spread(limit), "test": test.spread(limit)}
         used += [results.images(images, side) for side, images in sides.items()]
-        tables = measured(train, sides, sweep) | {"leak": _leak(source)}
+        tables = measured(train, sides) | {"leak": _leak(source)}
+        tables["sweep"] = _sweep(source, limit, sweep)
         parts.append({key: table.assign(source=train.source) for key, table in tables.items()})
     command = " ".join(
         [
@@ -77,9 +78,7 @@ def run(
     return results.write(result, file)
 
 
-def measured(
-    train: ImageSet, sides: dict[str, ImageSet], sweep: Sequence[str]
-) -> dict[str, pd.DataFrame]:
+def measured(train: ImageSet, sides: dict[str, ImageSet]) -> dict[str, pd.DataFrame]:
     """All tables of one source.
 
     Parameters
@@ -88,12 +87,11 @@ def measured(
         All training films, for the principal components and for the search of neighbours.
     sides : dict of str to ImageSet
         ``"train"`` and ``"test"``: the films that are measured.
-    sweep : sequence of str
 
     Returns
     -------
     dict of str to pandas.DataFrame
-        ``quality``, ``nearest``, ``equal``, ``curves``, ``sweep`` in long form (one row a
+        ``quality``, ``nearest``, ``equal``, ``curves`` in long form (one row a
         group and measure), ``films`` (the squared error of every film under AE, VAE and JPEG)
         and ``divergences``.
     """
@@ -114,7 +112,6 @@ def measured(
         "equal": _equal(some, coded["test"]),
         "curves": _curves(some),
         "divergences": m.divergences(m.MODELS["VAE"], sides["test"]),
-        "sweep": _sweep(sides, sweep),
     }
 
 
@@ -164,16 +161,17 @@ def _curves(images: ImageSet) -> pd.DataFrame:
     return measure.summary(pd.concat(parts), ("bpp", "psnr"), by=("codec", "point"))
 
 
-def _sweep(sides: dict[str, ImageSet], names: Sequence[str]) -> pd.DataFrame:
+def _sweep(source: str, limit: int | None, names: Sequence[str]) -> pd.DataFrame:
     """What the weight of the divergence does: quality on both sides, bits and active numbers."""
     rows = []
     for name in names:
+        train, test = (part.spread(limit) for part in films(source, LatentCodec(name).side))
         coded = {
             side: m.ours(images, {name: name}, ("float32",), ("psnr",))
-            for side, images in sides.items()
+            for side, images in (("train", train), ("test", test))
         }
         found = measure.summary(_both(coded), ("psnr",), by=("side",))
-        code = m.divergences(name, sides["test"])
+        code = m.divergences(name, test)
         rows.append(
             found.assign(
                 weights=name,
@@ -193,12 +191,12 @@ def _leak(source: str) -> pd.DataFrame:
 
 def _training(name: str) -> dict:
     card = weights.card(name)
-    keys = ("beta", "schedule", "kept_epoch", "device", "date", "fit_seconds", "sha256")
+    keys = ("beta", "side", "schedule", "kept_epoch", "device", "date", "fit_seconds", "sha256")
     return {key: card[key] for key in keys}
 
 
 def load(file: Path = FILE) -> dict[str, pd.DataFrame]:
-    """Tables of the reference run by name; see `measured`."""
+    """Tables of the reference run by name: those of `measured`, ``leak`` and ``sweep``."""
     return results.tables(facts(file))
 
 
