@@ -1,6 +1,10 @@
-"""How long and how a network is trained, for both frameworks."""
+"""How long, how and how fast a network is trained, for both frameworks."""
 
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -39,3 +43,16 @@ class Schedule:
 def describe(schedule: Schedule) -> dict:
     """Return the schedule as plain values, for a card."""
     return asdict(schedule)
+
+
+def throughput(history: "pd.DataFrame", images: int) -> float:
+    """Training speed in images a second: the median epoch, so that compiling does not count.
+
+    Parameters
+    ----------
+    history : pandas.DataFrame
+        As the `fit` functions return it.
+    images : int
+        Images an epoch.
+    """
+    return images / history["seconds"].median()

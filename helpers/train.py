@@ -199,19 +199,6 @@ def fit(
     return pd.DataFrame(journal.rows)
 
 
-def throughput(history: pd.DataFrame, images: int) -> float:
-    """Training speed in images a second: the median epoch, so that compiling does not count.
-
-    Parameters
-    ----------
-    history : pandas.DataFrame
-        As `fit` returns it.
-    images : int
-        Images an epoch.
-    """
-    return images / history["seconds"].median()
-
-
 def matrix_rate(side: int | None = None) -> float:
     """Measured speed of a plain matrix product on this device, in operations a second.
 

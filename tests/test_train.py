@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from helpers.schedule import Schedule, describe
-from helpers.train import ResidentBatches, fit, quality, throughput, to_unit
+from helpers.schedule import Schedule, describe, throughput
+from helpers.train import ResidentBatches, fit, quality, to_unit
 
 SCHEDULE = Schedule(
     epochs=6, batch=4, learning_rate=1e-2, seed=3, measure_every=2, checkpoint_every=2

@@ -205,9 +205,8 @@ class Detour(keras.callbacks.Callback):
             self.model.set_weights([value + 3 for value in self.model.get_weights()])
 
 
-def test_the_epoch_with_the_lowest_loss_is_kept(images, monkeypatch):
-    """Two fits that differ after epoch 3 only end with the same variables."""
-    short, _ = run(images, replace(SCHEDULE, epochs=3), lowest=True)
+def take_the_detour(monkeypatch):
+    """Let every fit from here on be spoilt."""
     made = keras.Model.fit
     monkeypatch.setattr(
         keras.Model,
@@ -216,6 +215,12 @@ def test_the_epoch_with_the_lowest_loss_is_kept(images, monkeypatch):
             self, *data, callbacks=[Detour(), *callbacks], **more
         ),
     )
+
+
+def test_the_epoch_with_the_lowest_loss_is_kept(images, monkeypatch):
+    """Two fits that differ after epoch 3 only end with the same variables."""
+    short, _ = run(images, replace(SCHEDULE, epochs=3), lowest=True)
+    take_the_detour(monkeypatch)
     schedule = replace(SCHEDULE, epochs=4)
     model, history = run(images, schedule, lowest=True)
     assert history["loss"].idxmin() == 2 and history["loss"].iloc[3] > history["loss"].iloc[2]
@@ -226,14 +231,7 @@ def test_the_epoch_with_the_lowest_loss_is_kept(images, monkeypatch):
 
 def test_the_best_epoch_survives_an_interruption(images, tmp_path, monkeypatch):
     schedule = replace(SCHEDULE, checkpoint_every=1)
-    made = keras.Model.fit
-    monkeypatch.setattr(
-        keras.Model,
-        "fit",
-        lambda self, *data, callbacks, **more: made(
-            self, *data, callbacks=[Detour(), *callbacks], **more
-        ),
-    )
+    take_the_detour(monkeypatch)
     best, _ = run(images, replace(schedule, epochs=4), lowest=True, folder=tmp_path / "one")
     again = tiny(7)  # another network, which finds the finished run
     history = fit(

@@ -10,7 +10,7 @@ import pandas as pd
 
 from helpers import provenance
 from helpers.data import ImageSet
-from helpers.schedule import Schedule, describe
+from helpers.schedule import Schedule, describe, throughput
 
 _FEW = 50  # patients that a card lists by name
 
@@ -89,14 +89,14 @@ def fitted(
     dict
         Fields of a card.
     """
-    count = sum(map(len, training))
+    speed = throughput(history, sum(map(len, training)))
     return {
         "schedule": describe(schedule),
         "trained_on": [facts(images) for images in training],
         "held_out": [facts(images) for images in held_out],
         **when_and_where(),
         "fit_seconds": round(float(history["seconds"].sum()), 1),
-        "images_per_second": round(float(count / history["seconds"].median()), 1),
+        "images_per_second": round(speed, 1),
         "history": thinned(history),
     }
 

@@ -12,8 +12,8 @@ from helpers.data import ImageSet
 from helpers.experiments import cards
 from helpers.experiments.cae_mri.data import SIZE, sets
 from helpers.models.cae import ConvAutoencoder, count_parameters, forward_flops
-from helpers.schedule import Schedule, describe
-from helpers.train import fit, matrix_rate, throughput
+from helpers.schedule import Schedule, throughput
+from helpers.train import fit, matrix_rate
 
 PAPER = Schedule(epochs=1000, batch=8, learning_rate=1e-4)
 
@@ -77,19 +77,13 @@ def train(
         "parameters": count_parameters(model),
         "loss": "binary cross-entropy",
         "optimiser": "Adam",
-        "schedule": describe(schedule),
         "size": size,
         "split": split,
-        "trained_on": [cards.facts(images) for images in training],
-        "held_out": [cards.facts(images) for images in held_out],
-        **cards.when_and_where(),
         "precision": "bfloat16 mixed" if torch.cuda.is_available() else "float32",
-        "fit_seconds": round(float(history["seconds"].sum()), 1),
-        "images_per_second": round(speed, 1),
         "operations_per_second": round(speed * work),
         "matrix_rate_operations_per_second": round(ceiling),
         "share_of_matrix_rate": round(speed * work / ceiling, 4),
         "stored_as": "float16",
-        "history": cards.thinned(history),
+        **cards.fitted(schedule, training, held_out, history),
     }
     return weights.save(model.state_dict(), out, card)

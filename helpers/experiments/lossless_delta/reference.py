@@ -161,11 +161,8 @@ def mean_film(train: ImageSet) -> np.ndarray:
 def proof(test: ImageSet, models: dict[str, str]) -> pd.DataFrame:
     """Decode every film in another process and count what came back.
 
-    On both sides the codec keeps BLAS to one thread; that more of them change nothing is shown
-    by `floats.integer_disagreement`.
-
-    Every model is proven with every coder and the 8-bit latent; CNN 1.0 with the float32
-    latent, too, which no coder of the delta ever sees.
+    The sender calculates with one thread, the other process with two. Every model is proven
+    with every coder and the 8-bit latent, CNN 1.0 with the float32 latent, too.
 
     Parameters
     ----------

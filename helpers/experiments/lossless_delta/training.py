@@ -1,8 +1,8 @@
 """Training of the auto-encoders of Shanmukh (2022), for the paper's numbers of epochs."""
 
 import gc
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ from helpers.codecs.delta import reconstruct
 from helpers.data import ImageSet
 from helpers.experiments import cards
 from helpers.experiments.lossless_delta.data import sets
+from helpers.experiments.recipe import Recipe
 from helpers.keras_setup import keras
 from helpers.models import losses
 from helpers.models.delta import PLANS, build
@@ -19,30 +20,8 @@ from helpers.models.halves import count_parameters, state
 from helpers.schedule import Schedule
 from helpers.train_keras import delta_to_unit, fit, grey_to_unit
 
-
-@dataclass(frozen=True)
-class Recipe:
-    """How one network of the paper is trained.
-
-    Parameters
-    ----------
-    loss : callable
-    loss_name : str
-        What the card says.
-    schedule : Schedule
-        The paper's epochs; its batch of 32 where it names one. It does not name the others':
-        8 keeps the number of steps near the paper's, whose set is about four times as large
-        as our reference set.
-    base : str
-        Weights whose delta is learnt; empty where the films themselves are.
-    """
-
-    loss: Callable
-    loss_name: str
-    schedule: Schedule
-    base: str = ""
-
-
+# The paper names a batch of 32 for the dense network and none for the others: 8 keeps the number
+# of steps near the paper's, whose set is about four times as large as our reference set.
 _STEPS = {"learning_rate": 1e-3, "batch": 8, "measure_every": 1, "checkpoint_every": 2}
 RECIPES = {
     "dense": Recipe(losses.mse_loss, "MSE", Schedule(48, 32, 1e-4, measure_every=1)),
