@@ -54,7 +54,7 @@ def _encoder(side: int, latent: int, variational: bool) -> keras.Model:
     image = value = keras.Input((side, side, 1))
     for step, width in enumerate(FILTERS):
         value = layers.Conv2D(width, 3, strides=2, padding="same", name=f"conv{step}")(value)
-        value = layers.BatchNormalization(name=f"norm{step}")(layers.LeakyReLU(SLOPE)(value))
+        value = _normalise(layers.LeakyReLU(SLOPE)(value), step)
     value = layers.Dense(latent, name="dense")(layers.Flatten()(value))
     if variational:
         # a variance of 1 to begin with: a large one would overflow before anything is learnt
@@ -72,9 +72,14 @@ def _decoder(side: int, latent: int) -> keras.Model:
         value = layers.Conv2DTranspose(width, 3, strides=2, padding="same", name=f"conv{step}")(
             value
         )
-        value = layers.BatchNormalization(name=f"norm{step}")(layers.LeakyReLU(SLOPE)(value))
+        value = _normalise(layers.LeakyReLU(SLOPE)(value), step)
     value = layers.Conv2DTranspose(1, 3, padding="same", activation="sigmoid", name="last")(value)
     return keras.Model(code, value, name="decoder")
+
+
+def _normalise(value, step: int):
+    """BatchNorm whose averages follow the last ten steps or so: short trainings have few."""
+    return layers.BatchNormalization(momentum=0.9, name=f"norm{step}")(value)
 
 
 def divergence(mean, log_variance):
