@@ -24,6 +24,13 @@ SMALL_FULL = {
         "live_size": 64,
         "live_minutes": 0.02,
     },
+    "ae-vae-cbis-ddsm": {
+        "side": 256,
+        "live_images": 6,
+        "live_minutes": 0.01,
+        "full_epochs": 1,
+        "full_images": 6,
+    },
     "lossless-delta-chest-xray": {
         "test_films": 2,
         "dense_films": 4,
