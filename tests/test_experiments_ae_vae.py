@@ -1,6 +1,7 @@
 """The experiment of the mammogram chapter: honest sides, weights the codec loads, its commands."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from helpers import weights
 from helpers.cli import main
 from helpers.codecs.ae import LatentCodec
 from helpers.data import ImageSet
+from helpers.errors import DataError
 from helpers.experiments.ae_vae import data, reference, training
 from helpers.schedule import Schedule
 
@@ -156,7 +158,7 @@ def test_the_command_trains_at_the_papers_schedule_but_for_the_epochs(small, mon
 def test_the_reference_run_of_two_small_networks(small, monkeypatch, tmp_path):
     monkeypatch.setattr(reference, "RATES", (0.5, 2.0))
     monkeypatch.setattr(reference, "SMALL", ("spiht", "jpeg"))
-    monkeypatch.setattr(reference, "_leak", lambda source: reference.pd.DataFrame([{"rows": 1}]))
+    monkeypatch.setattr(reference, "_listing", lambda *sides: [("a", "p"), ("a", "p"), ("b", "q")])
     monkeypatch.setattr(reference.m, "METRICS", ("psnr",))
     monkeypatch.setattr(reference, "QUALITY", ("bytes", "mse", "psnr"))
     fitted = reference.components.fit_components
@@ -187,6 +189,33 @@ def test_the_reference_run_of_two_small_networks(small, monkeypatch, tmp_path):
     assert set(tables["equal"]["budget"]) == {"AE", "jpeg"}
     assert len(tables["divergences"]) == 16
     assert set(tables["nearest"]["measure"]) == set(reference.NEAREST)
+    assert tables["leak"].loc[0, ["rows", "films", "patients"]].to_list() == [3, 2, 2]
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        (("Test", "Test"), "has 0 training and 4 test films in the oblique view"),
+        (("Training", "Test"), "tables that list the films of 'cbis-ddsm-256' are not on this"),
+    ],
+)
+def test_a_source_that_will_not_do_is_refused_before_anything_is_measured(
+    small, monkeypatch, tmp_path, parts, message
+):
+    (first, second), source = parts, "cbis-ddsm-256"
+    names = [*ids(first, 1), *ids(second, 820)]
+    monkeypatch.setattr(
+        data,
+        "load",
+        lambda *_, keep, **__: film_set([n for n in names if keep(n)], SIDE, source),
+    )
+    monkeypatch.delenv("MEDCODEC_DATA", raising=False)
+    monkeypatch.setattr(reference.weights, "path", lambda name: None)
+    monkeypatch.setattr(reference, "LatentCodec", lambda name: SimpleNamespace(side=SIDE))
+    monkeypatch.setattr(reference, "measured", None)
+    with pytest.raises(DataError, match=message):
+        reference.run([source], file=tmp_path / "r.json")
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_shipped_weights_and_the_reference_are_one_run(monkeypatch):

@@ -11,6 +11,7 @@ from helpers.codecs.ae import LatentCodec
 from helpers.data import ImageSet
 from helpers.data.cbis_ddsm import listed
 from helpers.data.registry import datasets
+from helpers.errors import DataError
 from helpers.experiments import comparisons, results
 from helpers.experiments.ae_vae import components
 from helpers.experiments.ae_vae import measurements as m
@@ -55,9 +56,10 @@ def run(
         weights.path(name)  # or it would be missed after long measuring
     for source in sources:
         train, test = films(source, LatentCodec(m.MODELS["AE"]).side)
+        listing = _listing(train, test)
         sides = {"train": train.spread(limit), "test": test.spread(limit)}
         used += [results.images(images, side) for side, images in sides.items()]
-        tables = measured(train, sides) | {"leak": _leak(source)}
+        tables = measured(train, sides) | {"leak": pd.DataFrame([leak(listing)])}
         tables["sweep"] = _sweep(source, limit, sweep)
         parts.append({key: table.assign(source=train.source) for key, table in tables.items()})
     command = " ".join(
@@ -183,10 +185,20 @@ def _sweep(source: str, limit: int | None, names: Sequence[str]) -> pd.DataFrame
     return pd.concat(rows) if rows else pd.DataFrame()
 
 
-def _leak(source: str) -> pd.DataFrame:
-    """What a random split of the rows of the official training table would share."""
-    folder = datasets()["mammography"].source(source).folder()
-    return pd.DataFrame([leak(listed(folder, "train", "MLO"))])
+def _listing(train: ImageSet, test: ImageSet) -> list[tuple[str, str]]:
+    """Rows of the official training table, after a look at whether the source will do at all."""
+    if not (len(train) and len(test)):
+        raise DataError(
+            f"The source '{test.source}' has {len(train)} training and {len(test)} test films in "
+            "the oblique view, and the reference run needs both; give 'cbis-ddsm-256', for example."
+        )
+    folder = datasets()["mammography"].source(train.source).folder()
+    if folder is None:
+        raise DataError(
+            f"The tables that list the films of '{train.source}' are not on this machine; let the "
+            "variable MEDCODEC_DATA name the folder that holds the data set."
+        )
+    return listed(folder, "train", "MLO")
 
 
 def _training(name: str) -> dict:
