@@ -114,3 +114,17 @@ def test_a_saved_model_loads_with_its_sampling_layer(tmp_path):
     again = keras.models.load_model(tmp_path / "vae.keras")
     assert again.get_layer("sampling").get_config()["beta"] == 3.0
     np.testing.assert_allclose(*arrays(model(IMAGES), again(IMAGES)), atol=1e-6)
+
+
+def test_after_a_few_steps_a_network_is_used_as_it_was_trained():
+    """BatchNorm's averages must have caught up with the batches, or the drawings are grey."""
+    keras.utils.set_random_seed(1)
+    model = build(16)
+    films = np.concatenate([0.3 * IMAGES, 1 - 0.3 * IMAGES])
+    model.compile(keras.optimizers.Adam(1e-3), loss=losses.mse_loss)
+    model.fit(films, films, batch_size=6, epochs=150, verbose=0)
+    learning, using = (
+        float(np.mean((arrays(model(films, training=training))[0] - films) ** 2))
+        for training in (True, False)
+    )
+    assert using < 2 * learning < 0.1 * films.var()
