@@ -13,13 +13,11 @@ import numpy as np
 
 from helpers.data import ImageSet, load, splits
 from helpers.data.cbis_ddsm import part_of, view_of
+from helpers.data.patches import DARK, HELD_OUT, TISSUE, corners
 
 SIDE = 256  # of the shipped networks' films and of patches, in pixels; 1024 in the paper
 PARTS = 4  # a patch is a quarter as wide as its film: at 256 the film has the paper's 1024
 STEPS = 8  # from one patch to the next it is an eighth of a patch
-TISSUE = 0.75  # of a patch, at least, that shows the breast ...
-DARK = 20  # ... whose pixels are brighter than this, in grey levels
-HELD_OUT = ("P_00820",)  # of the open pack's two women
 
 
 @lru_cache(maxsize=2)
@@ -93,7 +91,7 @@ def patches(whole: ImageSet, side: int = SIDE) -> ImageSet:
     cut = [
         (number, row, column)
         for number, film in enumerate(whole.images)
-        for row, column in _corners(film, side, stride)
+        for row, column in corners(film > DARK, side, stride).tolist()
     ]
     return replace(
         whole.take([number for number, _, _ in cut]),
@@ -105,13 +103,6 @@ def patches(whole: ImageSet, side: int = SIDE) -> ImageSet:
         preparation=f"{whole.preparation} Cut into patches of {side} x {side}, every {stride} "
         f"pixels, where {TISSUE:.0%} of a patch are brighter than {DARK}.",
     )
-
-
-def _corners(film: np.ndarray, side: int, stride: int) -> list[tuple[int, int]]:
-    """Upper left corners of the squares with enough tissue."""
-    views = np.lib.stride_tricks.sliding_window_view(film > DARK, (side, side))
-    share = views[::stride, ::stride].mean(axis=(2, 3))
-    return [(int(r) * stride, int(c) * stride) for r, c in np.argwhere(share > TISSUE)]
 
 
 def leak(rows: list[tuple[str, str]], test: float = 0.2, draws: int = 1000, seed: int = 0) -> dict:

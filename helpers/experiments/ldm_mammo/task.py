@@ -15,8 +15,8 @@ import numpy as np
 
 from helpers.data import ImageSet, load, splits
 from helpers.data.cbis_ddsm import part_of
+from helpers.data.patches import DARK, HELD_OUT, TISSUE, corners
 from helpers.errors import DataError
-from helpers.experiments.ae_vae.data import DARK, HELD_OUT, TISSUE
 from helpers.experiments.ldm_mammo.lesions import (
     ABSENT,
     CLUSTER,
@@ -206,8 +206,8 @@ def _patches(
     """
     top = 2**films.bit_depth - 1
     levels = DARK * top / 255, top
-    corners = [_corners(film > levels[0], side) for film in films]
-    usable = [number for number, places in enumerate(corners) if len(places)]
+    places = [corners(film > levels[0], side) for film in films]
+    usable = [number for number, found in enumerate(places) if len(found)]
     if not usable:
         raise DataError(
             f"No film of {', '.join(sorted(set(films.patients)))} has a square of {side} pixels "
@@ -220,7 +220,7 @@ def _patches(
         film, kind = usable[pair % len(usable)], KINDS[(pair + pair // cycle) % len(KINDS)]
         image = films.images[film]
         row, column, lesion, changed = _placed(
-            image, corners[film], side, levels, partial(_lesion, kind, side, strength, rng), rng
+            image, places[film], side, levels, partial(_lesion, kind, side, strength, rng), rng
         )
         if not present:
             lesion = replace(lesion, contrast=0.0)
@@ -239,16 +239,9 @@ def _patches(
     return made, {name: lesion for _, name, _, lesion, _ in rows}
 
 
-def _corners(tissue: np.ndarray, side: int) -> np.ndarray:
-    """Upper left corners, (N, 2), of all squares of a film that show enough tissue."""
-    sums = np.pad(tissue.astype(np.int64), ((1, 0), (1, 0))).cumsum(0).cumsum(1)
-    inside = sums[side:, side:] - sums[:-side, side:] - sums[side:, :-side] + sums[:-side, :-side]
-    return np.argwhere(inside > TISSUE * side**2)
-
-
 def _placed(
     film: np.ndarray,
-    corners: np.ndarray,
+    places: np.ndarray,
     side: int,
     levels: tuple[float, int],
     draw: Callable[[], Lesion],
@@ -257,7 +250,7 @@ def _placed(
     """Draw a patch, and a lesion in its tissue that keeps below the film's brightest level."""
     dark, top = levels
     for _ in range(_TRIES):
-        row, column = (int(place) for place in rng.choice(corners))
+        row, column = (int(place) for place in rng.choice(places))
         patch = film[row : row + side, column : column + side]
         lesion = draw()
         if not (patch[lesion.box(patch.shape)] > dark).all():
