@@ -120,7 +120,7 @@ def quality(model: nn.Module, images: Tensor, batch: int) -> dict[str, float]:
     Parameters
     ----------
     model : torch.nn.Module
-        Returns logits and has a ``loss`` method.
+        Has methods ``loss`` and ``reconstruct``.
     images : (N, 1, H, W) uint8 tensor
         On the model's device.
     batch : int
@@ -129,7 +129,7 @@ def quality(model: nn.Module, images: Tensor, batch: int) -> dict[str, float]:
     for chunk in images.split(batch):
         unit = to_unit(chunk)
         losses.append(model.loss(unit) * len(chunk))
-        error = (torch.sigmoid(model(unit).float()) - unit).square().mean(dim=(1, 2, 3))
+        error = (model.reconstruct(unit).float() - unit).square().mean(dim=(1, 2, 3))
         psnr.append(-10 * torch.log10(error))
     return {
         "held_out_loss": float(torch.stack(losses).sum()) / len(images),
@@ -151,7 +151,8 @@ def fit(
     Parameters
     ----------
     model : torch.nn.Module
-        Has a ``loss(batch)`` method for (N, 1, H, W) float batches in [0, 1].
+        Has a ``loss(batch)`` method for (N, 1, H, W) float batches in [0, 1], and one named
+        ``reconstruct``, which returns what it makes of them, of the same shape and range.
     images : (N, 1, H, W) uint8 tensor
     schedule : Schedule
     held_out : (M, 1, H, W) uint8 tensor, optional

@@ -27,6 +27,9 @@ class Tiny(nn.Sequential):
             nn.ConvTranspose2d(4, 1, 2, stride=2),
         )
 
+    def reconstruct(self, image):
+        return torch.sigmoid(self(image))
+
     def loss(self, image):
         return nn.functional.binary_cross_entropy_with_logits(self(image), image)
 

@@ -9,8 +9,9 @@ import pytest
 import torch
 from PIL import Image
 
-from helpers import upscaler_hub, upscalers, weights
+from helpers import upscalers, weights
 from helpers.errors import DataError
+from helpers.upscalers import hub, own
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 RNG = np.random.default_rng(0)
@@ -23,7 +24,7 @@ def alone(tmp_path, monkeypatch):
     """No weights but those in tmp_path, no model of the paper's, no hub."""
     monkeypatch.setenv("MEDCODEC_WEIGHTS", str(tmp_path))
     monkeypatch.setattr(weights, "FOLDER", tmp_path)
-    monkeypatch.delenv(upscaler_hub.VARIABLE, raising=False)
+    monkeypatch.delenv(hub.VARIABLE, raising=False)
     find_spec = importlib.util.find_spec
     monkeypatch.setattr(
         importlib.util,
@@ -41,7 +42,8 @@ def pipeline(tmp_path):
     made = build((8, 8, 8), (8, 16), anchored=False)
     made.vae.register_to_config(scaling_factor=0.7)
     made.register_to_config(spread=0.5)
-    upscalers.save_own(made, tmp_path, {"data": "none"})
+    own.save_vae(made, tmp_path / "upscaler-vae.safetensors", {"data": "none"})
+    own.save_unet(made, tmp_path / "upscaler-unet.safetensors", {"data": "none"})
     return made
 
 
@@ -198,25 +200,23 @@ def test_cards_say_what_is_needed(pipeline):
     assert vae["parameters"] == count_parameters(pipeline.vae) and vae["data"] == "none"
     assert unet["parameters"] == count_parameters(pipeline.unet)
     assert (vae["widths"], unet["widths"]) == ([8, 8, 8], [8, 16])
-    assert (vae["scale"], unet["scale"], unet["anchored"]) == (0.7, 0.5, False)
+    assert (unet["scaling_factor"], unet["spread"], unet["anchored"]) == (0.7, 0.5, False)
     assert unet["vae_sha256"] == vae["sha256"]
 
 
 def test_networks_of_two_trainings_do_not_mix(pipeline, tmp_path):
-    unet = (tmp_path / "upscaler-unet.json").read_bytes()
     torch.nn.init.zeros_(pipeline.vae.decoder.conv_out.weight)
-    upscalers.save_own(pipeline, tmp_path, {})
-    (tmp_path / "upscaler-unet.json").write_bytes(unet)
+    own.save_vae(pipeline, tmp_path / "upscaler-vae.safetensors", {})
     with pytest.raises(DataError, match="trained with another auto-encoder"):
         upscalers.get("latent-diffusion")
 
 
 def test_where_nothing_is_at_hand_both_reasons_are_given():
-    with pytest.raises(DataError, match=r"transformers.*no weights named 'upscaler-vae'"):
+    with pytest.raises(DataError, match=r"transformers.*no weights named 'upscaler-unet'"):
         upscalers.find()
 
 
 def test_a_mistyped_folder_does_not_pass_for_none(pipeline, tmp_path, monkeypatch):
-    monkeypatch.setenv(upscaler_hub.VARIABLE, str(tmp_path / "mistyped"))
+    monkeypatch.setenv(hub.VARIABLE, str(tmp_path / "mistyped"))
     with pytest.raises(DataError, match=r"MEDCODEC_UPSCALER names .*mistyped, which holds no"):
         upscalers.find()

@@ -71,6 +71,10 @@ class ConvAutoencoder(nn.Module):
         """
         return self.decoder(self.encoder(image))
 
+    def reconstruct(self, image: Tensor) -> Tensor:
+        """Reconstruct a batch in [0, 1]; no latent is quantised."""
+        return torch.sigmoid(self(image).float())
+
     def loss(self, image: Tensor) -> Tensor:
         """Binary cross-entropy between pixels and reconstruction, the paper's objective.
 

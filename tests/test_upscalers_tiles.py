@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from helpers.tiles import doubled, from_noise, spans
+from helpers.upscalers.tiles import doubled, from_noise, spans
 
 
 def repeat(part, *_):

@@ -15,7 +15,8 @@ import pytest
 import torch
 from torch import nn
 
-from helpers import upscaler_hub, upscalers
+from helpers import upscalers
+from helpers.upscalers import hub
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 PIPELINE = "diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion_latent_upscale"
@@ -24,7 +25,7 @@ PIPELINE = "diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion_laten
 @pytest.fixture(autouse=True)
 def empty_machine(tmp_path, monkeypatch):
     """Nothing in the cache, transformers as if it were installed, a hub that refuses."""
-    for name in (upscaler_hub.VARIABLE, "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
+    for name in (hub.VARIABLE, "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
@@ -41,7 +42,7 @@ def empty_machine(tmp_path, monkeypatch):
 
 
 @contextlib.contextmanager
-def hub(answer=None):
+def answering(answer=None):
     """Yield the address of a server that gives one answer to everybody, or none at all."""
     with socket.create_server(("127.0.0.1", 0)) as server:
 
@@ -59,7 +60,7 @@ def hub(answer=None):
 
 
 def folder_of_a_pipeline(root):
-    for part in upscaler_hub.PARTS:
+    for part in hub.PARTS:
         (root / part).mkdir(parents=True)
         (root / part / "model.safetensors").touch()
     (root / "model_index.json").write_text("{}")
@@ -67,21 +68,21 @@ def folder_of_a_pipeline(root):
 
 
 def test_a_hub_that_refuses_is_one_sentence(capfd):
-    pipeline, sentence = upscaler_hub.load()
+    pipeline, sentence = hub.load()
     assert pipeline is None
     assert sentence == "it is not on this machine, and the hub cannot be reached"
-    assert upscaler_hub.load(download=False) == (None, "it is not on this machine")
+    assert hub.load(download=False) == (None, "it is not on this machine")
     assert "".join(capfd.readouterr()) == ""
 
 
 @pytest.mark.parametrize("status", ["404 Not Found", "500 Internal Server Error", None])
 def test_a_hub_without_the_model_or_without_an_answer(status, monkeypatch):
-    monkeypatch.setattr(upscaler_hub, "ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr(hub, "ANSWER_SECONDS", 0.5)
     answer = status and f"HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n".encode()
     begin = time.monotonic()
-    with hub(answer) as address:
+    with answering(answer) as address:
         monkeypatch.setenv("HF_ENDPOINT", address)
-        folder, sentence = upscaler_hub.fetch()
+        folder, sentence = hub.fetch()
     assert folder is None and "the hub cannot be reached" in sentence
     assert time.monotonic() - begin < 10
 
@@ -89,14 +90,14 @@ def test_a_hub_without_the_model_or_without_an_answer(status, monkeypatch):
 @pytest.mark.parametrize("variable", ["HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"])
 def test_offline_nobody_is_asked(variable, monkeypatch):
     monkeypatch.setenv(variable, "1")
-    monkeypatch.setattr(upscaler_hub, "within", lambda *_: pytest.fail("the hub was asked"))
-    assert "switched off here" in upscaler_hub.load()[1]
+    monkeypatch.setattr(hub, "within", lambda *_: pytest.fail("the hub was asked"))
+    assert "switched off here" in hub.load()[1]
 
 
 def test_a_model_that_does_not_arrive_whole(tmp_path, monkeypatch):
     answers = iter(["metadata", str(tmp_path)])
-    monkeypatch.setattr(upscaler_hub, "within", lambda *_: next(answers))
-    assert upscaler_hub.fetch() == (
+    monkeypatch.setattr(hub, "within", lambda *_: next(answers))
+    assert hub.fetch() == (
         None,
         "the hub answers, but the model could not be fetched whole",
     )
@@ -104,16 +105,16 @@ def test_a_model_that_does_not_arrive_whole(tmp_path, monkeypatch):
 
 def test_a_task_that_is_late_or_fails_has_no_result():
     begin = time.monotonic()
-    assert upscaler_hub.within(0.05, lambda: time.sleep(5)) is None
+    assert hub.within(0.05, lambda: time.sleep(5)) is None
     assert time.monotonic() - begin < 2
-    assert upscaler_hub.within(5, lambda: 1 / 0) is None
-    assert upscaler_hub.within(5, lambda: "done") == "done"
+    assert hub.within(5, lambda: 1 / 0) is None
+    assert hub.within(5, lambda: "done") == "done"
 
 
 def test_a_folder_that_cannot_be_loaded_is_a_reason(tmp_path, monkeypatch, capfd):
     folder = folder_of_a_pipeline(tmp_path / "named")
-    monkeypatch.setenv(upscaler_hub.VARIABLE, str(folder))
-    pipeline, sentence = upscaler_hub.load()
+    monkeypatch.setenv(hub.VARIABLE, str(folder))
+    pipeline, sentence = hub.load()
     assert pipeline is None
     assert sentence.startswith("it cannot be loaded from the folder that MEDCODEC_UPSCALER names (")
     assert "\n" not in sentence
@@ -125,11 +126,11 @@ def test_the_cache_is_used_when_it_is_whole(tmp_path, monkeypatch):
     (root / "refs").mkdir(parents=True)
     (root / "refs" / "main").write_text("0" * 40)
     snapshot = folder_of_a_pipeline(root / "snapshots" / ("0" * 40))
-    monkeypatch.setattr(upscaler_hub, "_open", lambda folder: folder)
-    found, sentence = upscaler_hub.load()
+    monkeypatch.setattr(hub, "_open", lambda folder: folder)
+    found, sentence = hub.load()
     assert found == snapshot and sentence == "it was read from the hub's cache on this machine"
     (snapshot / "vae" / "model.safetensors").unlink()
-    assert upscaler_hub.load(download=False) == (None, "it is not on this machine")
+    assert hub.load(download=False) == (None, "it is not on this machine")
 
 
 class Text(nn.Module):
@@ -197,7 +198,7 @@ def papers(monkeypatch):
 
 
 def test_the_papers_pipeline_is_called_as_in_the_paper(papers, monkeypatch, capfd):
-    monkeypatch.setattr(upscaler_hub, "load", lambda download: (papers, "it was made here"))
+    monkeypatch.setattr(hub, "load", lambda download: (papers, "it was made here"))
     found = upscalers.find()
     assert found.name == upscalers.PAPERS and found.why.endswith("; it was made here.")
     sizes = []

@@ -6,15 +6,15 @@ The chapter *Latent diffusion for mammograms* asks `find` for the paper's model,
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from helpers import upscaler_hub, weights
+from helpers import weights
 from helpers.errors import DataError
-from helpers.tiles import Doubler, doubled, from_noise
+from helpers.upscalers import hub, own
+from helpers.upscalers.tiles import Doubler, doubled, from_noise
 
-PAPERS = upscaler_hub.REPOSITORY
+PAPERS = hub.REPOSITORY
 OWN = "latent-diffusion"
 FILTERS = ("bicubic", "lanczos")
 _LEAST = 8
@@ -144,70 +144,6 @@ def find(download: bool = True) -> Upscaler:
     return _own(f"the paper's model {found}") if isinstance(found, str) else found
 
 
-def save_own(pipeline, folder: Path, about: dict) -> tuple[dict, dict]:
-    """Store a trained `LatentUpscaler` as the weights that ``latent-diffusion`` reads.
-
-    Parameters
-    ----------
-    pipeline : helpers.models.upscaler.LatentUpscaler
-        Calibrated and trained.
-    folder : pathlib.Path
-    about : dict
-        Goes on both cards, which also say what `get` needs to build the networks.
-
-    Returns
-    -------
-    tuple of two dict
-        The cards of ``upscaler-vae`` and ``upscaler-unet``.
-    """
-    cards, more = [], {}
-    scales = {"vae": pipeline.vae.config.scaling_factor, "unet": pipeline.config.spread}
-    for part, scale in scales.items():
-        network, name = getattr(pipeline, part), f"upscaler-{part}"
-        card = {
-            "name": name,
-            **about,
-            "parameters": sum(values.numel() for values in network.parameters()),
-            "widths": list(network.config.block_out_channels),
-            "scale": scale,
-            **more,
-            "stored_as": "float16",
-        }
-        cards.append(weights.save(network.state_dict(), folder / f"{name}.safetensors", card))
-        more = {"vae_sha256": cards[0]["sha256"], "anchored": pipeline.config.anchored}
-    return tuple(cards)
-
-
-def load_own():
-    """Put the book's own pipeline together from its shipped weights, on a GPU if there is one.
-
-    Returns
-    -------
-    helpers.models.upscaler.LatentUpscaler
-
-    Raises
-    ------
-    DataError
-        If weights are missing, damaged, or of two different trainings.
-    """
-    import torch
-
-    from helpers.models.upscaler import build
-
-    vae, unet = (weights.card(f"upscaler-{part}") for part in ("vae", "unet"))
-    if unet.get("vae_sha256") != weights.sha256("upscaler-vae").hex():
-        raise DataError(
-            "The weights upscaler-unet were trained with another auto-encoder than "
-            "upscaler-vae; restore both files, or train both again."
-        )
-    pipeline = build(vae["widths"], unet["widths"], unet["anchored"])
-    _fill(pipeline.vae, "upscaler-vae")
-    _fill(pipeline.unet, "upscaler-unet")
-    pipeline.vae.register_to_config(scaling_factor=vae["scale"])
-    pipeline.register_to_config(spread=unet["scale"])
-    return pipeline.to("cuda" if torch.cuda.is_available() else "cpu")
-
-
 def _peak(image: np.ndarray, bits: int | None) -> int:
     """Value that stands for white."""
     if image.dtype not in (np.uint8, np.uint16) or image.ndim != 2 or min(image.shape) < _LEAST:
@@ -245,7 +181,7 @@ def _superres() -> Upscaler:
 
     card = weights.card("superres")
     network = SuperResolution(card["width"], card["blocks"]).eval()
-    _fill(network, "superres")
+    own.fill(network, "superres")
     device = "cuda" if torch.cuda.is_available() else "cpu"
     network.to(device)
 
@@ -259,7 +195,7 @@ def _superres() -> Upscaler:
 
 def _own(reason: str) -> Upscaler:
     try:
-        pipeline = load_own()
+        pipeline = own.load()
     except DataError as error:
         raise DataError(f"There is no latent-diffusion upscaler: {reason}. {error}") from error
 
@@ -273,22 +209,13 @@ def _own(reason: str) -> Upscaler:
 
 def _papers(download: bool) -> Upscaler | str:
     """Return the paper's upscaler, or the reason why it is not at hand."""
-    pipeline, sentence = upscaler_hub.load(download)
+    pipeline, sentence = hub.load(download)
     if pipeline is None:
         return f"{PAPERS} is not at hand ({sentence})"
 
     def draw(tile: np.ndarray, noise, seed: int) -> np.ndarray:
-        return upscaler_hub.double(pipeline, tile, noise, seed)
+        return hub.double(pipeline, tile, noise, seed)
 
-    start = from_noise(upscaler_hub.noise, draw, upscaler_hub.GRID, upscaler_hub.CELL)
+    start = from_noise(hub.noise, draw, hub.GRID, hub.CELL)
     why = f"The images are enlarged by the paper's model, {PAPERS}; {sentence}."
-    return Upscaler(PAPERS, why, start, upscaler_hub.GRID)
-
-
-def _fill(network, name: str) -> None:
-    try:
-        network.load_state_dict(weights.load(name))
-    except RuntimeError as error:
-        raise DataError(
-            f"The weights '{name}' are those of another network; train them again."
-        ) from error
+    return Upscaler(PAPERS, why, start, hub.GRID)
