@@ -11,7 +11,7 @@ from conftest import parse_strictly
 from helpers import weights
 from helpers.cli import main
 from helpers.codecs.ae import LatentCodec
-from helpers.data import ImageSet
+from helpers.data import ImageSet, patches
 from helpers.errors import DataError
 from helpers.experiments.ae_vae import data, reference, training
 from helpers.schedule import Schedule
@@ -80,9 +80,9 @@ def test_the_pack_is_cut_into_patches_one_woman_a_side(library):
             assert row % 4 == 0 and column % 4 == 0
             cut = whole[film][row : row + SIDE, column : column + SIDE]
             np.testing.assert_array_equal(patch, cut)
-            assert (patch > data.DARK).mean() > data.TISSUE
+            assert (patch > patches.DARK).mean() > patches.TISSUE
     assert len(train) + len(test) == sum(
-        (film[row : row + SIDE, column : column + SIDE] > data.DARK).mean() > data.TISSUE
+        (film[row : row + SIDE, column : column + SIDE] > patches.DARK).mean() > patches.TISSUE
         for film in whole.values()
         for row in range(0, 3 * SIDE + 1, 4)
         for column in range(0, 3 * SIDE + 1, 4)

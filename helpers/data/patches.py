@@ -1,6 +1,10 @@
 """Squares of a mammogram that show mostly tissue: what the two mammogram chapters cut alike."""
 
+from dataclasses import replace
+
 import numpy as np
+
+from helpers.data.imageset import ImageSet
 
 TISSUE = 0.75  # of a square, at least, that shows the breast ...
 DARK = 20  # ... whose pixels are brighter than this, in grey levels of 8 bits
@@ -27,3 +31,37 @@ def corners(tissue: np.ndarray, side: int, stride: int = 1) -> np.ndarray:
     sums = np.pad(tissue.astype(np.int64), ((1, 0), (1, 0))).cumsum(0).cumsum(1)
     inside = sums[side:, side:] - sums[:-side, side:] - sums[side:, :-side] + sums[:-side, :-side]
     return stride * np.argwhere(inside[::stride, ::stride] > TISSUE * side**2)
+
+
+def cut(films: ImageSet, side: int, stride: int) -> ImageSet:
+    """Cut films into overlapping squares that show mostly tissue.
+
+    Parameters
+    ----------
+    films : ImageSet
+        8-bit films.
+    side : int
+        Of the squares, in pixels.
+    stride : int
+        From one square to the next, in pixels.
+
+    Returns
+    -------
+    ImageSet
+        Ids end in row and column of the upper left corner.
+    """
+    found = [
+        (number, row, column)
+        for number, film in enumerate(films.images)
+        for row, column in corners(film > DARK, side, stride).tolist()
+    ]
+    return replace(
+        films.take([number for number, _, _ in found]),
+        images=tuple(
+            np.ascontiguousarray(films.images[number][row : row + side, column : column + side])
+            for number, row, column in found
+        ),
+        ids=tuple(f"{films.ids[number]}-{row}-{column}" for number, row, column in found),
+        preparation=f"{films.preparation} Cut into patches of {side} x {side}, every {stride} "
+        f"pixels, where {TISSUE:.0%} of a patch are brighter than {DARK}.",
+    )

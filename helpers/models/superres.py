@@ -27,6 +27,23 @@ def enlarge(images: Tensor, factor: int = FACTOR) -> Tensor:
     return nn.functional.interpolate(images, scale_factor=factor, mode="bicubic", antialias=True)
 
 
+def reduce(images: Tensor) -> Tensor:
+    """Bicubic reduction to half the sides, averaging as torchvision does with anti-aliasing.
+
+    Parameters
+    ----------
+    images : (N, C, H, W) float tensor
+        Sides are even.
+
+    Returns
+    -------
+    (N, C, H/2, W/2) float tensor
+        May exceed the input's range slightly.
+    """
+    scale = 1 / FACTOR
+    return nn.functional.interpolate(images, scale_factor=scale, mode="bicubic", antialias=True)
+
+
 class Block(nn.Module):
     """Two 3x3 convolutions with a ReLU between them, added to their input; no normalisation."""
 

@@ -111,8 +111,9 @@ def fill(network, name: str) -> None:
     DataError
         If they are missing, damaged or of another network.
     """
+    values = weights.load(name)
     try:
-        network.load_state_dict(weights.load(name))
+        network.load_state_dict(values)
     except RuntimeError as error:
         raise DataError(
             f"The weights '{name}' are those of another network; train them again."

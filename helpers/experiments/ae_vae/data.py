@@ -6,14 +6,13 @@ The open pack holds four such films of two women, both of the official test part
 overlapping patches they let a network train on one woman and be tested on the other.
 """
 
-from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
 
 from helpers.data import ImageSet, load, splits
 from helpers.data.cbis_ddsm import part_of, view_of
-from helpers.data.patches import DARK, HELD_OUT, TISSUE, corners
+from helpers.data.patches import HELD_OUT, cut
 
 SIDE = 256  # of the shipped networks' films and of patches, in pixels; 1024 in the paper
 PARTS = 4  # a patch is a quarter as wide as its film: at 256 the film has the paper's 1024
@@ -69,40 +68,7 @@ def sets(source: str = "auto", side: int = SIDE) -> tuple[ImageSet, ImageSet]:
     if len(train):
         return train, test
     whole = films(source, PARTS * side)[1]
-    return splits.hold_out(patches(whole, side), HELD_OUT)
-
-
-def patches(whole: ImageSet, side: int = SIDE) -> ImageSet:
-    """Cut films into overlapping squares that show mostly tissue.
-
-    Parameters
-    ----------
-    whole : ImageSet
-        8-bit films.
-    side : int
-        Of the squares, in pixels.
-
-    Returns
-    -------
-    ImageSet
-        Ids end in row and column of the upper left corner.
-    """
-    stride = max(1, side // STEPS)
-    cut = [
-        (number, row, column)
-        for number, film in enumerate(whole.images)
-        for row, column in corners(film > DARK, side, stride).tolist()
-    ]
-    return replace(
-        whole.take([number for number, _, _ in cut]),
-        images=tuple(
-            np.ascontiguousarray(whole.images[number][row : row + side, column : column + side])
-            for number, row, column in cut
-        ),
-        ids=tuple(f"{whole.ids[number]}-{row}-{column}" for number, row, column in cut),
-        preparation=f"{whole.preparation} Cut into patches of {side} x {side}, every {stride} "
-        f"pixels, where {TISSUE:.0%} of a patch are brighter than {DARK}.",
-    )
+    return splits.hold_out(cut(whole, side, max(1, side // STEPS)), HELD_OUT)
 
 
 def leak(rows: list[tuple[str, str]], test: float = 0.2, draws: int = 1000, seed: int = 0) -> dict:
