@@ -24,7 +24,7 @@ from helpers.train import fit
 from helpers.upscalers import own
 
 SIDE = 128  # of the large squares, in pixels
-STRIDE = 64
+STRIDE = 32
 WATCHED = 64  # held-out squares that are looked at
 _CALIBRATED = 256  # squares that the spread of the latents is taken from
 _OFTEN = {"measure_every": 1, "checkpoint_every": 1}
