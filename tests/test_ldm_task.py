@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from helpers.data import ImageSet, splits
+from helpers.data.patches import DARK, HELD_OUT
 from helpers.errors import DataError
-from helpers.experiments.ae_vae.data import DARK, HELD_OUT
 from helpers.experiments.ldm_mammo import observer, task
 from helpers.experiments.ldm_mammo.lesions import ABSENT, KINDS, MASS, PRESENT, Lesion, insert
 
