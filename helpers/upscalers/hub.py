@@ -7,12 +7,12 @@ hub, then on the hub itself, which gets one request and five seconds to answer i
 import contextlib
 import importlib.util
 import os
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
+from helpers.downloads import within
 from helpers.errors import DataError
 
 REPOSITORY = "stabilityai/sd-x2-latent-upscaler"
@@ -101,24 +101,6 @@ def fetch() -> tuple[Path | None, str]:
     if folder is None or not complete(Path(folder)):
         return None, "the hub answers, but the model could not be fetched whole"
     return Path(folder), "the hub"
-
-
-def within(seconds: float, task: Callable[[], object]) -> object | None:
-    """Result of a task, or None if it fails or is not done in time.
-
-    A late task is left behind in a thread that ends with the program: a name server that does
-    not answer holds up a request however short the request's own limit is.
-    """
-    results: list[object] = []
-
-    def attempt() -> None:
-        with contextlib.suppress(Exception):
-            results.append(task())
-
-    thread = threading.Thread(target=attempt, daemon=True)
-    thread.start()
-    thread.join(seconds)
-    return results[0] if results else None
 
 
 def noise(height: int, width: int, seed: int):
