@@ -149,6 +149,9 @@ def test_bad_figures_are_refused():
     with pytest.raises(ValueError, match="not 'magic'"):
         block = figures.Block("x", kind="magic")
         figures.block_diagram([[block]], name="fig-x", **WORDS)
+    with pytest.raises(ValueError, match="'two transposed convolutions' is too wide"):
+        block = figures.Block("two transposed convolutions")
+        figures.block_diagram([[block, block]], name="fig-x", **WORDS)
 
 
 def test_training_panels_have_a_scale_each(page):

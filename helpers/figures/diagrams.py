@@ -4,11 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
+from matplotlib.text import Text
 
 from helpers import publish
 from helpers.figures import style
 
 _FILL = {"data": "#ffffff", "layer": "#dcebf7", "code": "#fdeccd", "bytes": "#e3e3e3"}
+_ROOM = 0.96  # of a box's width, for words
+_CENTRED = {"ha": "center", "va": "center"}
 _BOX, _GAP, _HIGH, _LANE = 1.0, 0.28, 0.62, 0.42  # sizes of box, gap and lane between rows
 
 
@@ -52,7 +55,7 @@ def block_diagram(
     Raises
     ------
     ValueError
-        If a block is of an unknown kind.
+        If a block is of an unknown kind, or its words do not fit into its box.
     """
     for block in (block for row in rows for block in row):
         if block.kind not in _FILL:
@@ -63,11 +66,12 @@ def block_diagram(
     figure, [[axes]] = style.new(width=1.6 * across, height=1.6 * down)
     axes.set(xlim=(-0.05, across + 0.05), ylim=(down + 0.05, -0.05), aspect="equal")
     axes.axis("off")
+    boxes = []
     for number, row in enumerate(rows):
         top = number * (_HIGH + _LANE)
         for position, block in enumerate(row):
             left = position * (_BOX + _GAP)
-            _box(axes, left, top, block)
+            boxes.append(_box(axes, left, top, block))
             if position:
                 middle = top + _HIGH / 2
                 _arrow(axes, [(left - _GAP, middle), (left, middle)])
@@ -75,11 +79,19 @@ def block_diagram(
             end, lane = (len(row) - 1) * (_BOX + _GAP) + _BOX / 2, top + _HIGH + _LANE / 2
             start_below = (_BOX / 2, top + _HIGH + _LANE)
             _arrow(axes, [(end, top + _HIGH), (end, lane), (_BOX / 2, lane), start_below])
+    figure.draw_without_rendering()  # before it nobody knows how wide words and boxes will be
+    for box, words in boxes:
+        for text in words:
+            if text.get_window_extent().width > _ROOM * box.get_window_extent().width:
+                raise ValueError(
+                    f"'{text.get_text()}' is too wide for a block; say it in fewer letters."
+                )
     publish.figure(figure, name, caption, alt, width)
 
 
-def _box(axes, left: float, top: float, block: Block) -> None:
-    axes.add_patch(
+def _box(axes, left: float, top: float, block: Block) -> tuple[FancyBboxPatch, list[Text]]:
+    """Draw one block; return its box and the words in it."""
+    box = axes.add_patch(
         FancyBboxPatch(
             (left, top),
             _BOX,
@@ -92,16 +104,11 @@ def _box(axes, left: float, top: float, block: Block) -> None:
     )
     lift = 0.13 if block.detail else 0.0
     centre = (left + _BOX / 2, top + _HIGH / 2)
-    axes.text(centre[0], centre[1] - lift, block.title, ha="center", va="center", fontsize=12)
-    axes.text(
-        centre[0],
-        centre[1] + 0.12,
-        block.detail,
-        ha="center",
-        va="center",
-        fontsize=10,
-        color="#444",
-    )
+    words = [
+        axes.text(centre[0], centre[1] - lift, block.title, fontsize=12, **_CENTRED),
+        axes.text(centre[0], centre[1] + 0.12, block.detail, fontsize=10, color="#444", **_CENTRED),
+    ]
+    return box, words
 
 
 def _arrow(axes, corners: list[tuple[float, float]]) -> None:
