@@ -21,7 +21,8 @@ RATES = (0.25, 0.5, 1.0, 2.0)  # bits per pixel
 ANCHOR = "jpeg2000"
 RD_CODECS = ("jpeg", ANCHOR, "jpegxl", "avif", "wavelet", "spiht")
 SIDES = (256, 512, 1024)
-WITH_FRAMEWORK = ("cae", "cae-brotli", "ae", "vae")  # asked for by name, they are timed, too
+# asked for by name, they are timed, too
+WITH_FRAMEWORK = ("cae", "cae-brotli", "ae", "vae", "shrink")
 _OPTIONS = {"spiht": {"bpp": 1.0}, "wavelet": {"step": 4.0}, "jpegxl": {"effort": 7}}
 
 

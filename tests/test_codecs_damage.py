@@ -15,7 +15,14 @@ from helpers.errors import BitstreamError
 
 pytestmark = pytest.mark.usefixtures("one_thread", "tiny_networks")
 COUNT = 10_000
-OWN = ["spiht", "wavelet", "cae", "cae-brotli", pytest.param("ae-delta", marks=pytest.mark.slow)]
+OWN = [
+    "spiht",
+    "wavelet",
+    "cae",
+    "cae-brotli",
+    "shrink",
+    pytest.param("ae-delta", marks=pytest.mark.slow),
+]
 # without a checksum of the pixels, or none of the forged streams would decode
 OPTIONS = {"ae-delta": {"model": "tiny-dense", "delta": "float8"}}
 

@@ -9,6 +9,7 @@ from codec_images import phantom
 from conftest import parse_strictly
 
 from helpers import upscalers, weights
+from helpers.codecs.shrink import reduced
 from helpers.data import ImageSet, patches
 from helpers.errors import DataError
 from helpers.experiments.ldm_mammo import training
@@ -111,12 +112,10 @@ def test_the_u_net_needs_the_auto_encoder(small):
 
 
 def test_a_small_square_is_what_torchvision_makes_of_a_large_one():
-    from helpers.experiments.ldm_mammo.shrink import _bicubic
-
     image = phantom(64, seed=3)
     unit = torch.from_numpy(image.astype(np.float32))[None, None]
-    reduced = superres.reduce(unit)[0, 0].clamp(0, 255).round().numpy()
-    np.testing.assert_array_equal(reduced, _bicubic(image, 2, 8))
+    small = superres.reduce(unit)[0, 0].clamp(0, 255).round().numpy()
+    np.testing.assert_array_equal(small, reduced(image, 2, 8))
 
 
 @pytest.mark.parametrize("task", ["vae", "superres"])

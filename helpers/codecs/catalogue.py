@@ -11,6 +11,7 @@ from helpers.codecs import classical
 from helpers.codecs.ae import LatentCodec
 from helpers.codecs.cae import CaeCodec
 from helpers.codecs.delta import DeltaCodec
+from helpers.codecs.shrink import ShrinkCodec
 from helpers.codecs.spiht import SpihtCodec
 from helpers.codecs.wavelet import WaveletCodec
 
@@ -112,6 +113,10 @@ CATALOGUE = {
             *("variational auto-encoder, the means of its latent", _vae),
         ),
         Entry(
+            *("shrink", "smaller PNG, enlarged", False, True, _16),
+            *("half or a quarter of the size as PNG; a filter or a network enlarges", ShrinkCodec),
+        ),
+        Entry(
             *("ae-delta", "AE + delta", True, False, _8),
             *("auto-encoder in whole numbers, delta, integer DCT", DeltaCodec),
         ),
@@ -127,6 +132,7 @@ for _codec in (
         CaeCodec,
         LatentCodec,
         DeltaCodec,
+        ShrinkCodec,
         classical.Png,
         classical.Jpeg,
         classical.Jpeg2000,

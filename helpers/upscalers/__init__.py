@@ -17,7 +17,7 @@ from helpers.upscalers.tiles import Doubler, doubled, from_noise
 PAPERS = hub.REPOSITORY
 OWN = "latent-diffusion"
 FILTERS = ("bicubic", "lanczos")
-_LEAST = 8
+LEAST = 8
 
 
 @dataclass(frozen=True)
@@ -146,9 +146,9 @@ def find(download: bool = True) -> Upscaler:
 
 def _peak(image: np.ndarray, bits: int | None) -> int:
     """Value that stands for white."""
-    if image.dtype not in (np.uint8, np.uint16) or image.ndim != 2 or min(image.shape) < _LEAST:
+    if image.dtype not in (np.uint8, np.uint16) or image.ndim != 2 or min(image.shape) < LEAST:
         raise ValueError(
-            f"An upscaler takes one grey image, uint8 or uint16, of {_LEAST} x {_LEAST} pixels or "
+            f"An upscaler takes one grey image, uint8 or uint16, of {LEAST} x {LEAST} pixels or "
             f"more, not {image.dtype} of shape {image.shape}."
         )
     most = 8 * image.itemsize

@@ -15,10 +15,10 @@ import numpy as np
 import pandas as pd
 
 from helpers.codecs.classical import JpegXl, Png
+from helpers.codecs.shrink import FACTORS, reduced
 from helpers.data import ImageSet
 
 Result = TypeVar("Result")
-FACTORS = (2, 4)
 FORMATS = {"png": "PNG", "jpegxl": "JPEG XL"}
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # in ZIP entries, so that equal images give equal bytes
 
@@ -54,10 +54,10 @@ def shrink(images: ImageSet, factor: int, threads: int = 4) -> ImageSet:
                 f"The image {name} of shape {image.shape} cannot be divided by {factor}; cut it "
                 "to sides that can."
             )
-    reduced = _parallel(lambda image: _bicubic(image, factor, images.bit_depth), images, threads)
+    small = _parallel(lambda image: reduced(image, factor, images.bit_depth), images, threads)
     return replace(
         images,
-        images=tuple(reduced),
+        images=tuple(small),
         preparation=f"{images.preparation} Reduced to 1/{factor} by torchvision's bicubic filter "
         "with anti-aliasing.",
     )
@@ -148,18 +148,6 @@ def sizes(source: ImageSet, shrunk: Mapping[int, ImageSet], threads: int = 4) ->
     table["bpp"] = 8 * table["bytes"] / sum(image.size for image in source)
     table["ratio"] = table["bytes"].iloc[0] / table["bytes"]
     return table
-
-
-def _bicubic(image: np.ndarray, factor: int, bits: int) -> np.ndarray:
-    """Reduce one image; torch resizes no uint16, and float32 holds 16 bits exactly."""
-    import torch
-    from torchvision.transforms import InterpolationMode
-    from torchvision.transforms.functional import resize
-
-    pixels = torch.from_numpy(image.astype(np.float32))[None]
-    size = [side // factor for side in image.shape]
-    reduced = resize(pixels, size, InterpolationMode.BICUBIC, antialias=True)[0].numpy()
-    return np.clip(np.rint(reduced), 0, 2**bits - 1).astype(image.dtype)
 
 
 def _parallel(work: Callable[[np.ndarray], Result], images: ImageSet, threads: int) -> list[Result]:
