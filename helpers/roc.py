@@ -225,8 +225,8 @@ def compare(
 
     Notes
     -----
-    DeLong, DeLong and Clarke-Pearson (1988); with clusters, Obuchowski (1997). With one image a
-    patient both agree but for the factor n / (n - 1) of their variances.
+    DeLong, DeLong and Clarke-Pearson (1988), with the sums over clusters of Obuchowski (1997). With
+    one image a patient it is DeLong's method but for factors like n / (n - 1) of the variance.
     """
     labels, _ = _checked(labels, first)
     scores = np.stack([_checked(labels, values)[1] for values in (first, second)])

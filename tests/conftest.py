@@ -1,5 +1,6 @@
 """What several test files share: a tiny book, and the real one in the profile `smoke`."""
 
+import importlib.util
 import io
 import json
 from pathlib import Path
@@ -95,6 +96,14 @@ def one_thread():
     torch.set_num_threads(threads)
 
 
+@pytest.fixture
+def on_the_cpu(monkeypatch, one_thread):
+    """Hide a GPU from PyTorch, so that results do not depend on the machine."""
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+
+
 @pytest.fixture(scope="session")
 def tiny_weights(tmp_path_factory) -> Path:
     """A folder of small auto-encoders: ``tiny``, ``tiny-dense`` and ``tiny-two``."""
@@ -140,6 +149,17 @@ def tiny(tmp_path, monkeypatch) -> TinyBook:
 def smoke_project(tmp_path_factory) -> Project:
     """The real book, with a build folder of its own; its chapters are executed once."""
     return Project.at(ROOT, build=tmp_path_factory.mktemp("smoke"))
+
+
+def pretend_transformers(monkeypatch, installed):
+    """Let the package transformers, which the paper's upscaler needs, seem to be there or not."""
+    find_spec = importlib.util.find_spec
+    found = "transformers" if installed else None
+    monkeypatch.setattr(
+        importlib.util,
+        "find_spec",
+        lambda name, *rest: found if name == "transformers" else find_spec(name, *rest),
+    )
 
 
 def parse_strictly(file):

@@ -1,62 +1,21 @@
-"""The classifier learns, keeps its best epoch, resumes exactly, and finds its settings."""
+"""The classifier learns, keeps its best epoch and resumes exactly."""
 
 from dataclasses import replace
 
 import numpy as np
-import optuna
 import pandas as pd
 import pytest
 import torch
 from safetensors import safe_open
-from torch import nn
+from toy_classifier import FEATURES, SETTINGS, TRAIN, VALIDATION, body, examples, run
 
-from helpers.data import ImageSet
 from helpers.errors import DataError
-from helpers.experiments.ldm_mammo import classifier_search
-from helpers.experiments.ldm_mammo.classifier import Diverged, Examples, Settings, fit, scores
-from helpers.experiments.ldm_mammo.classifier_data import Resident, key_of
-from helpers.experiments.ldm_mammo.classifier_search import best_settings, search
+from helpers.experiments.ldm_mammo.classifier import Diverged, Examples, fit, scores
+from helpers.experiments.ldm_mammo.classifier_data import Resident
 from helpers.models import resnet
 from helpers.roc import auc
 
-SETTINGS = Settings(learning_rate=3e-3, batch=8, epochs=6, seed=3)
-FEATURES = 8
-
-
-def body():
-    """Eight features of one convolution; always the same."""
-    with torch.random.fork_rng():
-        torch.manual_seed(7)
-        return nn.Sequential(
-            nn.Conv2d(3, FEATURES, 3, stride=2, bias=False),
-            nn.BatchNorm2d(FEATURES),
-            nn.ReLU(),
-            nn.AdaptiveAvgPool2d(1),
-            nn.Flatten(),
-        )
-
-
-def examples(count, seed, dtype=np.uint8):
-    """Noise, in half of the images with a coarser grain."""
-    chance = np.random.default_rng(seed)
-    labels = np.arange(count) % 2
-    fine = chance.normal(size=(count, 16, 16))
-    coarse = np.repeat(np.repeat(chance.normal(size=(count, 8, 8)), 2, 1), 2, 2)
-    noise = np.where(labels[:, None, None], coarse, fine)
-    peak = np.iinfo(dtype).max
-    return Examples((peak * (0.5 + 0.1 * noise).clip(0, 1)).astype(dtype), labels)
-
-
-TRAIN, VALIDATION = examples(40, 1), examples(20, 2)
-
-
-@pytest.fixture(autouse=True)
-def on_the_cpu(monkeypatch, one_thread):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-
-
-def run(settings=SETTINGS, train=TRAIN, validation=VALIDATION, **options):
-    return fit(train, validation, settings, body=body(), features=FEATURES, **options)
+pytestmark = pytest.mark.usefixtures("on_the_cpu")
 
 
 def same(one, other):
@@ -194,19 +153,6 @@ def test_a_loss_that_is_no_number_ends_the_fit():
         run(replace(SETTINGS, learning_rate=1e30))
 
 
-@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_images_stay_in_their_bits_and_become_shares_of_the_largest_value(dtype):
-    peak = np.iinfo(dtype).max
-    images = np.linspace(0, peak, 24).astype(dtype).reshape(2, 3, 4)
-    images.setflags(write=False)
-    kept = Resident(images, torch.device("cpu"))
-    assert kept.images.element_size() == images.itemsize
-    batch = kept.batch(torch.tensor([1, 0]))
-    assert batch.shape == (2, 1, 3, 4) and batch.dtype == torch.float32
-    assert batch[:, 0].numpy() == pytest.approx(images[::-1] / peak, abs=1e-7)
-    assert float(batch.max()) == 1
-
-
 def test_sixteen_bits_train_as_eight_do():
     wide = [
         Examples(part.images.astype(np.uint16) * 257, part.labels) for part in (TRAIN, VALIDATION)
@@ -241,138 +187,3 @@ def test_scores_are_probabilities_whatever_the_batch():
 def test_settings_out_of_range(changes):
     with pytest.raises(ValueError, match="at least"):
         replace(SETTINGS, **changes)
-
-
-@pytest.mark.parametrize(
-    ("images", "labels"),
-    [
-        (TRAIN.images, TRAIN.labels[:-1]),
-        (TRAIN.images, TRAIN.labels * 0),
-        (TRAIN.images, TRAIN.labels * 2),
-        (TRAIN.images[0], TRAIN.labels),
-        (TRAIN.images / 255, TRAIN.labels),
-        (TRAIN.images[:0], TRAIN.labels[:0]),
-    ],
-)
-def test_examples_that_cannot_be_learnt_from(images, labels):
-    with pytest.raises(ValueError, match=r"0 or 1|uint8 or uint16"):
-        Examples(images, labels)
-
-
-def imageset(labels):
-    count = len(labels)
-    names = [str(at) for at in range(count)]
-    images = list(TRAIN.images[:count])
-    return ImageSet("films", "made", images, names, names, labels, 8, "CC0", "None, 2020")
-
-
-def test_examples_of_a_set():
-    made = Examples.of(imageset(["BENIGN", "MALIGNANT", "BENIGN"]), "MALIGNANT")
-    assert made.labels.tolist() == [0, 1, 0]
-    assert np.array_equal(made.images, TRAIN.images[:3])
-    for labels in (["BENIGN"] * 2, ["BENIGN", "MALIGNANT", "NONE"], ["", "MALIGNANT"]):
-        with pytest.raises(ValueError, match="needs the class 'MALIGNANT' and one other"):
-            Examples.of(imageset(labels), "MALIGNANT")
-
-
-def test_a_key_tells_runs_apart():
-    keys = {
-        key_of(SETTINGS, TRAIN, body()),
-        key_of(replace(SETTINGS, seed=0), TRAIN, body()),
-        key_of(SETTINGS, VALIDATION, body()),
-        key_of(SETTINGS, Examples(TRAIN.images, 1 - TRAIN.labels), body()),
-        key_of(SETTINGS, TRAIN, nn.Linear(1, 1)),
-    }
-    assert len(keys) == 5
-    assert key_of(SETTINGS, TRAIN, body()) in keys
-
-
-@pytest.fixture
-def valley(monkeypatch):
-    """A fit whose loss is known: least at a learning rate of 1e-3 and a dropout of 0.3."""
-    tried = []
-
-    def fake(train, validation, settings, **options):
-        tried.append(settings)
-        if settings.learning_rate == 5e-5:
-            raise Diverged("at 5e-5")
-        loss = (np.log10(settings.learning_rate) + 3) ** 2 + (settings.dropout - 0.3) ** 2
-        rows = {"epoch": [1, 2], "validation_loss": [loss, loss + 1], "validation_auc": [0.7, 0.8]}
-        return {}, pd.DataFrame(rows)
-
-    monkeypatch.setattr(classifier_search, "fit", fake)
-    return tried
-
-
-def look(trials, storage=None, settings=SETTINGS, train=TRAIN):
-    return search(
-        train, VALIDATION, trials, storage, settings=settings, body=body(), features=FEATURES
-    )
-
-
-def values(study):
-    return [(trial.params, trial.value) for trial in study.get_trials()]
-
-
-def test_a_search_begins_with_the_settings_and_comes_closer(valley, capfd):
-    settings = replace(SETTINGS, learning_rate=1e-5, weight_decay=1e-6, epochs=4)
-    study = look(12, settings=settings)
-    assert valley[0] == settings and len(valley) == 12
-    assert all((tried.epochs, tried.seed) == (4, 3) for tried in valley)
-    best = best_settings(study, settings)
-    assert best in valley and best.epochs == 4
-    assert study.best_value < 0.2 < values(study)[0][1]
-    # what the process proposes is better than what chance does
-    found = [value for _, value in values(study)]
-    assert np.median(found[10:]) < np.median(found[1:10])
-    assert study.best_trial.user_attrs == {"validation_auc": 0.7, "epoch": 1}
-    assert capfd.readouterr() == ("", "")
-    assert optuna.logging.get_verbosity() == optuna.logging.INFO
-
-
-def test_an_interrupted_search_goes_on_as_if_it_had_not_been(valley, tmp_path, monkeypatch):
-    whole = values(look(11))
-    file = tmp_path / "search" / "journal"
-    look(4, file)
-    working = classifier_search.fit
-
-    def killed(*_, **__):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(classifier_search, "fit", killed)
-    with pytest.raises(KeyboardInterrupt):
-        look(11, file)
-    monkeypatch.setattr(classifier_search, "fit", working)
-    resumed = look(11, file)
-    assert [pair for pair in values(resumed) if pair[1] is not None] == whole
-    calls = len(valley)
-    assert len(values(look(5, file))) == 12 and len(valley) == calls  # it is finished
-
-
-def test_searches_of_other_data_or_settings_share_a_file_but_nothing_else(valley, tmp_path):
-    file = tmp_path / "journal"
-    look(2, file)
-    assert len(values(look(1, file, train=VALIDATION))) == 1
-    assert len(values(look(1, file, settings=replace(SETTINGS, seed=9)))) == 1
-    assert len(values(look(2, file))) == 2
-
-
-def test_a_trial_that_diverges_is_left_behind(valley):
-    study = look(2, settings=replace(SETTINGS, learning_rate=5e-5))
-    assert [trial.state.name for trial in study.get_trials()] == ["PRUNED", "COMPLETE"]
-    assert best_settings(study).learning_rate != 5e-5
-    with pytest.raises(ValueError, match="No trial of this search is complete"):
-        best_settings(look(1, settings=replace(SETTINGS, learning_rate=5e-5)))
-
-
-def test_settings_outside_the_ranges_are_no_first_trial(valley):
-    look(1, settings=replace(SETTINGS, learning_rate=1.0, weight_decay=0.0, batch=5))
-    assert valley[0].learning_rate <= 1e-2 and valley[0].weight_decay > 0
-    assert valley[0].batch in classifier_search.BATCHES and valley[0].dropout == 0
-
-
-def test_a_search_trains_what_it_says():
-    settings = replace(SETTINGS, epochs=2)
-    study = look(2, settings=settings)
-    _, history = run(best_settings(study, settings))
-    assert study.best_value == pytest.approx(history["validation_loss"].min(), rel=1e-6)

@@ -12,6 +12,7 @@ from torch import nn
 from helpers.schedule import Schedule, describe, throughput
 from helpers.train import ResidentBatches, fit, quality, to_unit
 
+pytestmark = pytest.mark.usefixtures("on_the_cpu")
 SCHEDULE = Schedule(
     epochs=6, batch=4, learning_rate=1e-2, seed=3, measure_every=2, checkpoint_every=2
 )
@@ -32,11 +33,6 @@ class Tiny(nn.Sequential):
 
     def loss(self, image):
         return nn.functional.binary_cross_entropy_with_logits(self(image), image)
-
-
-@pytest.fixture(autouse=True)
-def on_the_cpu(monkeypatch, one_thread):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
 
 
 @pytest.fixture(scope="module")

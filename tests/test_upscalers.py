@@ -1,12 +1,12 @@
 """One interface over filters, networks and diffusion: range, sizes, tiles, and what is found."""
 
-import importlib.util
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 import torch
+from conftest import pretend_transformers
 from PIL import Image
 
 from helpers import upscalers, weights
@@ -25,12 +25,7 @@ def alone(tmp_path, monkeypatch):
     monkeypatch.setenv("MEDCODEC_WEIGHTS", str(tmp_path))
     monkeypatch.setattr(weights, "FOLDER", tmp_path)
     monkeypatch.delenv(hub.VARIABLE, raising=False)
-    find_spec = importlib.util.find_spec
-    monkeypatch.setattr(
-        importlib.util,
-        "find_spec",
-        lambda name, *rest: None if name == "transformers" else find_spec(name, *rest),
-    )
+    pretend_transformers(monkeypatch, installed=False)
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ import huggingface_hub.constants
 import numpy as np
 import pytest
 import torch
+from conftest import pretend_transformers
 from torch import nn
 
 from helpers import upscalers
@@ -33,12 +34,7 @@ def empty_machine(tmp_path, monkeypatch):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{port}")
-    find_spec = importlib.util.find_spec
-    monkeypatch.setattr(
-        importlib.util,
-        "find_spec",
-        lambda name, *rest: name if name == "transformers" else find_spec(name, *rest),
-    )
+    pretend_transformers(monkeypatch, installed=True)
 
 
 @contextlib.contextmanager

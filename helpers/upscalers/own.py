@@ -121,10 +121,12 @@ def fill(network, name: str) -> None:
 
 
 def _save(network, file: Path, about: dict, needed: dict) -> dict:
+    from helpers.models.cae import count_parameters
+
     card = {
         "name": file.stem,
         **about,
-        "parameters": sum(values.numel() for values in network.parameters()),
+        "parameters": count_parameters(network),
         "widths": list(network.config.block_out_channels),
         **needed,
         "stored_as": "float16",

@@ -16,6 +16,7 @@ from helpers.data import ImageSet, load
 from helpers.data.patches import cut
 from helpers.experiments import cards
 from helpers.experiments.ldm_mammo.task import FILM_SIDE, sides_of
+from helpers.models.cae import count_parameters
 from helpers.models.superres import SuperResolution, enlarge, reduce
 from helpers.models.upscaler import LatentUpscaler, build
 from helpers.models.upscaler_losses import calibrate, training_loss, vae_loss
@@ -199,5 +200,5 @@ def _saved(network: str, task: nn.Module, out: Path, about: dict) -> dict:
         return own.save_unet(task.pipeline, out, about)
     made = task.network
     sizes = {"width": made.width, "blocks": made.blocks, "stored_as": "float16"}
-    count = sum(values.numel() for values in made.parameters())
-    return weights.save(made.state_dict(), out, {**about, "parameters": count, **sizes})
+    about |= {"parameters": count_parameters(made)}
+    return weights.save(made.state_dict(), out, {**about, **sizes})
