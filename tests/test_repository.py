@@ -104,7 +104,7 @@ def test_code_is_formatted_and_linted():
     assert ruff, "ruff is one of the dev packages; run `make test`"
     for command in (["check"], ["format", "--check"]):
         answer = subprocess.run(
-            [ruff, *command, "helpers", "tests"],
+            [ruff, *command, "."],  # notebooks too
             cwd=ROOT,
             capture_output=True,
             text=True,
