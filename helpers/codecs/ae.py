@@ -152,7 +152,23 @@ class LatentCodec(ImageCodec):
         return window.from_unit(_resize(unit, header.shape), grey, header.dtype)
 
     def _half(self, name: str) -> "Model":
-        return _network(self.model, weights.sha256(self.model)).get_layer(name)
+        return network(self.model).get_layer(name)
+
+
+def network(model: str) -> "Model":
+    """Whole network that weights describe, with its layers ``encoder`` and ``decoder``.
+
+    Parameters
+    ----------
+    model : str
+        Name of the weights; they alone say side, latent and whether it is variational.
+
+    Raises
+    ------
+    DataError
+        If there are no such weights, or they are those of another kind of network.
+    """
+    return _network(model, weights.sha256(model))
 
 
 def _resize(image: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
@@ -227,12 +243,12 @@ def _network(model: str, digest: bytes) -> "Model":
         length, width = values["decoder/dense/kernel"].shape
         side = 4 * isqrt(width // ae.FILTERS[-1])
         variational = "encoder/mean/kernel" in values
-        network = ae.build(side, variational=variational, latent=length)
-        halves.restore(network, values)
-        if len(values) != sum(len(network.get_layer(half).weights) for half in halves.HALVES):
+        made = ae.build(side, variational=variational, latent=length)
+        halves.restore(made, values)
+        if len(values) != sum(len(made.get_layer(half).weights) for half in halves.HALVES):
             raise ValueError("the file holds more layers")
     except (KeyError, ValueError) as error:
         raise DataError(
             f"The weights '{model}' are those of another network; choose others with model=."
         ) from error
-    return network
+    return made

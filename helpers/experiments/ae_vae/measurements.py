@@ -8,11 +8,11 @@ import pandas as pd
 from numcodecs.abc import Codec
 from numpy.typing import ArrayLike
 
-from helpers import codecs, measure, metrics, weights
-from helpers.codecs.ae import LatentCodec
+from helpers import codecs, measure, metrics
+from helpers.codecs.ae import LatentCodec, network
 from helpers.data import ImageSet
 from helpers.keras_setup import keras
-from helpers.models import ae, halves
+from helpers.models import ae
 from helpers.progress import progress
 from helpers.train_keras import grey_to_unit
 
@@ -233,17 +233,12 @@ def divergences(model: str, images: ImageSet) -> pd.DataFrame:
 
 def _moments(model: str, images: ImageSet) -> tuple[np.ndarray, np.ndarray]:
     """Posterior means and log-variances, (N, L) float32 each."""
-    values = weights.arrays(model)
-    if "encoder/mean/kernel" not in values:
+    encoder = network(model).get_layer("encoder")
+    if len(encoder.outputs) != 2:
         raise ValueError(f"'{model}' is no variational auto-encoder; only those have a divergence.")
-    latent, width = values["decoder/dense/kernel"].shape
-    side = 4 * math.isqrt(width // ae.FILTERS[-1])
-    films = images.stack()
+    films, side = images.stack(), encoder.input_shape[1]
     if films.shape[1:] != (side, side):
         raise ValueError(f"'{model}' knows films of {side} x {side}; load them at that size.")
-    network = ae.build(side, variational=True, latent=latent)
-    halves.restore(network, values)
-    encoder = network.get_layer("encoder")
     return tuple(encoder.predict(grey_to_unit(films), batch_size=_BATCH, verbose=0))
 
 
