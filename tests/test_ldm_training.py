@@ -11,6 +11,7 @@ from conftest import parse_strictly
 from helpers import upscalers, weights
 from helpers.codecs.shrink import reduced
 from helpers.data import ImageSet, patches
+from helpers.data.photographs import photographs
 from helpers.errors import DataError
 from helpers.experiments.ldm_mammo import training
 from helpers.models import superres, upscaler
@@ -88,12 +89,38 @@ def test_only_the_u_net_learns_in_its_training(small):
     images = torch.full((8, 1, 32, 32), 90, dtype=torch.uint8)
     images += torch.arange(32, dtype=torch.uint8)
     task, key = training._task("unet", images)
-    assert key == weights.sha256("upscaler-vae").hex()
+    assert key == [weights.sha256("upscaler-vae").hex()]
     before = {name: value.clone() for name, value in task.pipeline.vae.state_dict().items()}
     training.fit(task, images, QUICK)
     after = task.pipeline.vae.state_dict()
     assert all(torch.equal(before[name], after[name]) for name in before)
     assert {name.split(".")[0] for name, _ in task.named_parameters()} == {"unet"}
+
+
+def test_the_u_net_learns_from_photographs_and_is_fine_tuned(small, monkeypatch):
+    pictures = photographs()
+    monkeypatch.setattr(
+        training,
+        "photographs",
+        lambda: replace(pictures, images=tuple(x[200:264, 200:264] for x in pictures)),
+    )
+    learnt, watched = training.squares("photographs")
+    assert len(set(learnt.patients)) == 6 and not set(learnt.patients) & set(watched.patients)
+    training.train("vae", ["made-256"], small / "upscaler-vae.safetensors", QUICK)
+    before = "upscaler-unet-photographs"
+    first = training.train("unet", ["photographs"], small / f"{before}.safetensors", QUICK)
+    still = replace(QUICK, learning_rate=0.0)
+    out = small / "upscaler-unet.safetensors"
+    card = training.train("unet", ["made-256"], out, still, begin=before)
+    assert card["began_with"] == before and card["began_with_sha256"] == first["sha256"]
+    assert card["sha256"] == first["sha256"] and card["spread"] != first["spread"]
+    image = phantom(24, seed=1)
+    general, tuned = (
+        upscalers.get(name)(image) for name in ("latent-diffusion-photographs", "latent-diffusion")
+    )
+    assert not np.array_equal(general, tuned)  # equal weights, but another spread of latents
+    with pytest.raises(ValueError, match="Only the U-Net is fine-tuned"):
+        training.train("vae", ["made-256"], out, QUICK, begin=before)
 
 
 def test_an_interrupted_training_goes_on(small):

@@ -26,7 +26,11 @@ from helpers.errors import BitstreamError
 
 FACTORS = (2, 4)
 MAX_PIXELS = 2**24
-_WEIGHTS = {"superres": "superres", upscalers.OWN: upscalers.own.UNET}
+_WEIGHTS = {
+    "superres": "superres",
+    upscalers.OWN: upscalers.own.UNET,
+    upscalers.GENERAL: upscalers.own.BEFORE,
+}
 _SIZE = slice(16, 24)  # of width and height in a PNG file, 4 bytes each, the higher ones first
 
 

@@ -16,6 +16,7 @@ from helpers.upscalers.tiles import Doubler, doubled, from_noise
 
 PAPERS = hub.REPOSITORY
 OWN = "latent-diffusion"
+GENERAL = "latent-diffusion-photographs"
 FILTERS = ("bicubic", "lanczos")
 LEAST = 8
 
@@ -92,7 +93,7 @@ class Upscaler:
 
 def names() -> tuple[str, ...]:
     """Every upscaler's name, whether it is at hand or not."""
-    return (*FILTERS, "superres", OWN, PAPERS)
+    return (*FILTERS, "superres", OWN, GENERAL, PAPERS)
 
 
 def get(name: str, download: bool = True) -> Upscaler:
@@ -118,6 +119,8 @@ def get(name: str, download: bool = True) -> Upscaler:
         return _superres()
     if name == OWN:
         return _own("it was asked for by name")
+    if name == GENERAL:
+        return _own("it was asked for as it was before it saw mammograms", GENERAL, own.BEFORE)
     if name == PAPERS:
         found = _papers(download)
         if isinstance(found, str):
@@ -193,9 +196,9 @@ def _superres() -> Upscaler:
     return Upscaler("superres", why, lambda *_: double)
 
 
-def _own(reason: str) -> Upscaler:
+def _own(reason: str, name: str = OWN, unet: str = own.UNET) -> Upscaler:
     try:
-        pipeline = own.load()
+        pipeline = own.load(unet)
     except DataError as error:
         raise DataError(f"There is no latent-diffusion upscaler: {reason}. {error}") from error
 
@@ -204,7 +207,7 @@ def _own(reason: str) -> Upscaler:
 
     start = from_noise(pipeline.noise, draw, pipeline.grid, pipeline.cell)
     why = f"The images are enlarged by the book's own latent-diffusion model: {reason}."
-    return Upscaler(OWN, why, start, pipeline.grid)
+    return Upscaler(name, why, start, pipeline.grid)
 
 
 def _papers(download: bool) -> Upscaler | str:

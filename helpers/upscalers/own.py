@@ -6,6 +6,7 @@ from helpers import weights
 from helpers.errors import DataError
 
 VAE, UNET = "upscaler-vae", "upscaler-unet"
+BEFORE = "upscaler-unet-photographs"  # the U-Net before it was fine-tuned on mammograms
 
 
 def save_vae(pipeline, file: Path, about: dict) -> dict:
@@ -76,8 +77,13 @@ def load_vae(**options):
     return pipeline
 
 
-def load():
+def load(unet: str = UNET):
     """Put the pipeline together from its shipped weights, on a GPU if there is one.
+
+    Parameters
+    ----------
+    unet : str
+        Name of the U-Net's weights.
 
     Returns
     -------
@@ -90,14 +96,14 @@ def load():
     """
     import torch
 
-    about = weights.card(UNET)
+    about = weights.card(unet)
     pipeline = load_vae(unet_widths=about["widths"], anchored=about["anchored"])
     if about["vae_sha256"] != weights.sha256(VAE).hex():
         raise DataError(
-            f"The weights {UNET} were trained with another auto-encoder than {VAE}; restore both "
+            f"The weights {unet} were trained with another auto-encoder than {VAE}; restore both "
             "files, or train both again."
         )
-    fill(pipeline.unet, UNET)
+    fill(pipeline.unet, unet)
     pipeline.vae.register_to_config(scaling_factor=about["scaling_factor"])
     pipeline.register_to_config(spread=about["spread"])
     return pipeline.to("cuda" if torch.cuda.is_available() else "cpu")

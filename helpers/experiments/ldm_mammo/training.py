@@ -1,7 +1,8 @@
 """Training of the networks that enlarge mammograms: auto-encoder, U-Net and super-resolution.
 
 All three learn from squares of tissue; the small square is the large one, reduced as
-`helpers.experiments.ldm_mammo.shrink` reduces films.
+`helpers.experiments.ldm_mammo.shrink` reduces films. The U-Net may learn from photographs first
+and be fine-tuned on mammograms, which the paper leaves for later.
 """
 
 from collections.abc import Sequence
@@ -12,8 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from helpers import weights
-from helpers.data import ImageSet, load
+from helpers.data import ImageSet, load, splits
 from helpers.data.patches import cut
+from helpers.data.photographs import NAMES, photographs
 from helpers.experiments import cards
 from helpers.experiments.ldm_mammo.task import FILM_SIDE, sides_of
 from helpers.models.cae import count_parameters
@@ -27,6 +29,7 @@ from helpers.upscalers import own
 SIDE = 128  # of the large squares, in pixels
 STRIDE = 32
 WATCHED = 64  # held-out squares that are looked at
+PHOTOGRAPHS = "photographs"
 _CALIBRATED = 256  # squares that the spread of the latents is taken from
 _OFTEN = {"measure_every": 1, "checkpoint_every": 1}
 RECIPES = {
@@ -98,8 +101,8 @@ def squares(source: str = "auto", limit: int | None = None) -> tuple[ImageSet, I
     Parameters
     ----------
     source : str
-        A source of ``helpers.data.load("mammography")``. Films already reduced to 256 x 256 are
-        taken as they are, others at 1024 x 1024.
+        A source of ``helpers.data.load("mammography")``, or ``"photographs"``. Films already
+        reduced to 256 x 256 are taken as they are, others at 1024 x 1024.
     limit : int, optional
         At most this many films, spread evenly over the source.
 
@@ -107,13 +110,21 @@ def squares(source: str = "auto", limit: int | None = None) -> tuple[ImageSet, I
     -------
     training, watched : ImageSet
         8-bit squares of 128 x 128; of other women, or of the other breast where the source
-        has no third woman.
+        has no third woman; of other photographs.
     """
-    side = None if source.endswith("-256") else FILM_SIDE
-    films = load("mammography", side, source, limit=limit)
-    training, validation, _ = sides_of(films)
+    if source == PHOTOGRAPHS:
+        training, validation = splits.hold_out(photographs(), NAMES[::4])
+    else:
+        training, validation = _films(source, limit)
     training, validation = (cut(part, SIDE, STRIDE) for part in (training, validation))
     return training, validation.spread(WATCHED)
+
+
+def _films(source: str, limit: int | None) -> tuple[ImageSet, ImageSet]:
+    """Films to learn from and to look at."""
+    side = None if source.endswith("-256") else FILM_SIDE
+    films = load("mammography", side, source, limit=limit)
+    return sides_of(films)[:2]
 
 
 def train(
@@ -124,6 +135,7 @@ def train(
     *,
     checkpoints: Path | None = None,
     limit: int | None = None,
+    begin: str | None = None,
 ) -> dict:
     """Train one network and write its weights and card.
 
@@ -142,19 +154,23 @@ def train(
         set of squares has a folder of its own in it.
     limit : int, optional
         At most this many films a source.
+    begin : str, optional
+        Name of the weights that the U-Net begins with: its training is then a fine-tuning.
 
     Returns
     -------
     dict
         The card.
     """
+    if begin and network != "unet":
+        raise ValueError(f"Only the U-Net is fine-tuned, not '{network}'; leave out `begin`.")
     schedule = schedule or RECIPES[network]
     found = [squares(source, limit) for source in sources]
     training, watched = zip(*found, strict=True)
     images, held_out = (_tensor(parts) for parts in (training, watched))
     torch.manual_seed(schedule.seed)
-    task, more = _task(network, images)
-    key = cards.key(schedule, training, network, more)
+    task, more = _task(network, images, begin)
+    key = cards.key(schedule, training, network, *more)
     history = fit(
         task,
         images,
@@ -170,27 +186,38 @@ def train(
         "side": SIDE,
         "loss": LOSSES[network],
         "optimiser": "Adam",
+        **(
+            {"began_with": begin, "began_with_sha256": weights.sha256(begin).hex()} if begin else {}
+        ),
         **cards.fitted(schedule, training, watched, history),
     }
     return _saved(network, task, out, about)
+
+
+def _beginning(begin: str | None) -> dict[str, str]:
+    if not begin:
+        return {}
+    return {"began_with": begin, "began_with_sha256": weights.sha256(begin).hex()}
 
 
 def _tensor(parts: Sequence[ImageSet]) -> Tensor:
     return torch.from_numpy(np.concatenate([part.stack() for part in parts]))[:, None]
 
 
-def _task(network: str, images: Tensor) -> tuple[nn.Module, str]:
+def _task(network: str, images: Tensor, begin: str | None = None) -> tuple[nn.Module, list[str]]:
     """The network with its loss, and what else tells its training from others."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     if network == "vae":
-        return Repeating(build().to(device)), ""
+        return Repeating(build().to(device)), [""]
     if network == "superres":
-        return Enlarging(SuperResolution()), ""
+        return Enlarging(SuperResolution()), [""]
     pipeline = own.load_vae().to(device)
     pipeline.vae.requires_grad_(False)
     some = images[:: max(1, len(images) // _CALIBRATED)].to(device).float() / 255
     calibrate(pipeline, reduce(some), some)
-    return Drawing(pipeline), weights.sha256(own.VAE).hex()
+    if begin:
+        own.fill(pipeline.unet, begin)
+    return Drawing(pipeline), [weights.sha256(name).hex() for name in (own.VAE, begin) if name]
 
 
 def _saved(network: str, task: nn.Module, out: Path, about: dict) -> dict:
