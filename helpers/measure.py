@@ -4,7 +4,7 @@ Taught in *Measuring compression*; every table and figure of the book is made fr
 `evaluate` returns.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from time import perf_counter
 
 import numpy as np
@@ -91,6 +91,7 @@ def evaluate(
     peak: float | None = None,
     reference_bits: float | None = None,
     metrics: Sequence[str] = ("psnr", "ssim"),
+    more: Mapping[str, judge.Metric] | None = None,
     warm_up: bool = False,
 ) -> pd.DataFrame:
     """Code every image to bytes, decode the bytes, and measure what came back.
@@ -109,6 +110,9 @@ def evaluate(
         Bits of an original pixel in the column ``ratio``; ``images.bit_depth`` when omitted.
     metrics : sequence of {"psnr", "ssim", "ms_ssim", "fsim"}
         What to compute; the other columns are NaN.
+    more : mapping of str to callable, optional
+        Further metrics by the name of their column, for example ``{"lpips": distance}`` with
+        what `helpers.perceptual.lpips` returns.
     warm_up : bool
         Run the first image once untimed, so that no time includes a compilation.
 
@@ -117,7 +121,7 @@ def evaluate(
     pandas.DataFrame
         One row an image: image_id, patient_id, codec, bytes, bpp, ratio_8bit (against 8 bits),
         ratio (against ``reference_bits``), mse, psnr (dB), ssim, ms_ssim, fsim, max_error,
-        exact, encode_s, decode_s (seconds), peak, reference_bits.
+        exact, encode_s, decode_s (seconds), peak, reference_bits; then the columns of ``more``.
 
     Raises
     ------
@@ -127,6 +131,7 @@ def evaluate(
     """
     if unknown := set(metrics) - set(judge.METRICS):
         raise ValueError(f"There is no metric {sorted(unknown)}; choose of {list(judge.METRICS)}.")
+    judges = {metric: judge.METRICS[metric] for metric in metrics} | dict(more or {})
     peak = float(2**images.bit_depth - 1 if peak is None else peak)
     reference_bits = float(images.bit_depth if reference_bits is None else reference_bits)
     if warm_up and len(images):
@@ -135,7 +140,7 @@ def evaluate(
     for image_id, patient, image in zip(images.ids, images.patients, images.images, strict=True):
         stream, decoded, encode_s, decode_s = _round_trip(codec, image, name)
         judge.check_pair(image, decoded, peak)
-        row = {metric: judge.METRICS[metric](image, decoded, peak) for metric in metrics}
+        row = {column: metric(image, decoded, peak) for column, metric in judges.items()}
         row |= {
             "image_id": image_id,
             "patient_id": patient,
@@ -153,7 +158,7 @@ def evaluate(
             "reference_bits": reference_bits,
         }
         rows.append(row)
-    table = pd.DataFrame(rows, columns=COLUMNS)
+    table = pd.DataFrame(rows, columns=[*COLUMNS, *(more or {})])
     undefined = ["psnr", "ssim", "ms_ssim", "fsim"]
     return table.astype(dict.fromkeys(undefined, float))
 

@@ -69,6 +69,27 @@ def auc(labels: ArrayLike, scores: ArrayLike) -> float:
     return float((ranks - positives * (positives + 1) / 2) / pairs)
 
 
+def curve(labels: ArrayLike, scores: ArrayLike, alarms: ArrayLike) -> np.ndarray:
+    """Share of the positive images that are found, for given shares of false alarms.
+
+    Parameters
+    ----------
+    labels : (N,) bool
+    scores : (N,) float
+    alarms : (K,) float
+        Shares of the negative images that may be called positive, 0 to 1.
+
+    Returns
+    -------
+    (K,) float
+        0 to 1; images of equal scores are called alike.
+    """
+    labels, scores = _checked(labels, scores)
+    called = scores >= np.append(np.inf, np.unique(scores)[::-1])[:, None]
+    hits, false = (called[:, own].mean(axis=1) for own in (labels, ~labels))
+    return hits[np.searchsorted(false, np.asarray(alarms) + 1e-12, side="right") - 1]
+
+
 def accuracy(labels: ArrayLike, scores: ArrayLike) -> float:
     """Share of images that are called what they are, at `THRESHOLD`.
 

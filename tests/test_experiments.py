@@ -92,7 +92,7 @@ def test_each_chapter_has_its_options(command, capsys):
             main([command, name, "--help"])
         assert ended.value.code == 0
         said = capsys.readouterr().out
-        assert "--source" in said and ("--epochs" in said) == (command == "train")
+        assert "--source" in said and ("--minutes" in said) == (command == "train")
     with pytest.raises(SystemExit) as ended:
         main([command, "no-chapter"])
     assert ended.value.code == 2

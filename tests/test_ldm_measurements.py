@@ -106,6 +106,16 @@ def test_erased_and_invented_lesions_are_counted(tissue):
     assert row["survived"] == pytest.approx(0.5, abs=0.05)
 
 
+def test_the_extremes_are_the_worst_of_either_kind(tissue):
+    plain, marked = tissue
+    ghost = insert(plain.images[3], replace(LESIONS["i3"], contrast=0.2), PIXEL_MM)
+    images = (plain.images[0], marked.images[1], plain.images[2], ghost)
+    table = m.fates(marked, replace(marked, images=images), LESIONS, PIXEL_MM)
+    assert m.extremes(table) == ("i0", "i3")
+    with pytest.raises(ValueError, match="No lesion of these patches was seen"):
+        m.extremes(table.assign(called_before=False))
+
+
 def test_other_images_are_refused(tissue):
     plain, marked = tissue
     with pytest.raises(ValueError, match="not those that were coded"):

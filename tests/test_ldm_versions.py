@@ -1,5 +1,7 @@
 """Five versions, five classifiers, one table: same women, same bytes, honest intervals."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -71,6 +73,32 @@ def test_each_version_is_judged_by_its_own_classifier_from_one_beginning():
     pd.testing.assert_frame_equal(judged, again)
     source = judged[judged["version"] == "source"]
     assert roc.auc(source["positive"], source["score"]) > 0.9
+
+
+def test_what_a_folder_keeps_is_not_made_again(tmp_path, monkeypatch):
+    parts = image_set(16, 0), image_set(8, 100), image_set(8, 200)
+    settings, network = Settings(batch=8, epochs=1), {"body": Mean(), "features": 3}
+    plain = versions.scores(parts, "YES", "bicubic", settings, **network)
+    kept = versions.scores(parts, "YES", "bicubic", settings, folder=tmp_path, **network)
+    pd.testing.assert_frame_equal(kept[0], plain[0], check_exact=True)
+    prints = {part.fingerprint[:16] for part in parts}
+    assert {file.name for file in tmp_path.glob("*.npz")} == {
+        f"{n}x-bicubic-00000000-{name}.npz" for n in (2, 4) for name in prints
+    }
+    monkeypatch.setattr(versions, "restored", None)
+    anew = replace(settings, seed=1)
+    other, _ = versions.scores(parts, "YES", "bicubic", anew, folder=tmp_path, **network)
+    assert not other.equals(kept[0])
+
+    def refuse(*_):
+        raise AssertionError("a finished version is judged again")
+
+    monkeypatch.setattr(versions, "_judged", refuse)
+    again = versions.scores(parts, "YES", "bicubic", settings, folder=tmp_path, **network)
+    for table, before in zip(again, kept, strict=True):
+        pd.testing.assert_frame_equal(table, before, check_exact=True)
+    with pytest.raises(AssertionError, match="again"):  # the negative class is another task
+        versions.scores(parts, "NO", "bicubic", settings, folder=tmp_path, **network)
 
 
 @pytest.fixture

@@ -76,6 +76,16 @@ def test_every_number_of_a_row_follows_from_the_bytes():
     assert math.isnan(row["fsim"]) and math.isnan(row["ms_ssim"])  # not asked for
 
 
+def test_a_further_metric_gets_a_column_at_the_end():
+    def darkest(original, decoded, peak):
+        return (int(decoded.min()) - int(original.min())) / peak
+
+    image = np.full((20, 30), 100, np.uint8)
+    table = measure.evaluate(Offset(51), as_set([image]), name="o", more={"darkest": darkest})
+    assert list(table) == [*measure.COLUMNS, "darkest"]
+    assert table["darkest"].item() == 0.2 and table["psnr"].notna().all()
+
+
 def test_exact_images_have_infinite_psnr_and_perfect_similarity():
     images = [blobs(0, (176, 170)), blobs(1, (176, 170))]
     table = measure.evaluate(Png(), as_set(images), name="png", metrics=tuple(metrics.METRICS))

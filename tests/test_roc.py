@@ -116,3 +116,15 @@ def test_the_comparison_of_a_classifier_with_itself():
 def test_what_cannot_be_judged_is_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_a_curve_gives_the_hits_that_alarms_allow():
+    labels = [True, True, False, True, False, False]
+    scores = [0.9, 0.8, 0.7, 0.7, 0.3, 0.1]
+    found = roc.curve(labels, scores, [0, 0.3, 1 / 3, 0.5, 1])
+    np.testing.assert_allclose(found, [2 / 3, 2 / 3, 1, 1, 1])
+    chance = np.random.default_rng(0)
+    labels, scores = chance.random(300) < 0.4, chance.normal(size=300)
+    alarms = np.linspace(0, 1, 5001)
+    area = np.trapezoid(roc.curve(labels, scores, alarms), alarms)
+    assert area == pytest.approx(roc.auc(labels, scores), abs=2e-3)

@@ -16,6 +16,7 @@ PACKAGES = {
     "cae-brotli-mri": "cae_mri",
     "ae-vae-cbis-ddsm": "ae_vae",
     "lossless-delta-chest-xray": "lossless_delta",
+    "ldm-mammography": "ldm_mammo",
 }
 
 

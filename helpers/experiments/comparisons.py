@@ -1,13 +1,14 @@
 """What chapters share when they hold a lossy codec against the standards."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 
 import pandas as pd
 
 from helpers import codecs, measure
 from helpers.data import ImageSet
+from helpers.metrics import Metric
 from helpers.progress import progress
 
 STANDARDS = ("jpeg", "jpeg2000", "jpegxl", "avif", "wavelet", "spiht")
@@ -46,6 +47,7 @@ def at_equal_bytes(
     budget: pd.DataFrame,
     families: Iterable[str],
     metrics: Sequence[str] = ("psnr",),
+    more: Mapping[str, Metric] | None = None,
 ) -> pd.DataFrame:
     """Give every standard codec, image by image, as many bytes as another codec took.
 
@@ -58,13 +60,15 @@ def at_equal_bytes(
     families : iterable of str
         Names that `helpers.codecs.at_rate` takes.
     metrics : sequence of str
+    more : mapping of str to callable, optional
+        See `helpers.measure.evaluate`.
 
     Returns
     -------
     pandas.DataFrame
         The table of `helpers.measure.evaluate`; no stream is longer than its budget.
     """
-    return _image_by_image(images, budget, families, metrics, codecs.at_rate, "bpp")
+    return _image_by_image(images, budget, families, metrics, codecs.at_rate, "bpp", more)
 
 
 def at_equal_or_least_bytes(
@@ -117,7 +121,9 @@ def at_equal_psnr(
     return _image_by_image(images, budget, families, metrics, codecs.at_psnr, "psnr")
 
 
-def _image_by_image(images, budget, families, metrics, make_codec, column) -> pd.DataFrame:
+def _image_by_image(
+    images, budget, families, metrics, make_codec, column, more=None
+) -> pd.DataFrame:
     """Evaluate codecs whose setting for each image is that image's value in the budget."""
     wanted = budget.set_index("image_id")[column]
     jobs = [(family, index) for family in families for index in range(len(images))]
@@ -125,7 +131,7 @@ def _image_by_image(images, budget, families, metrics, make_codec, column) -> pd
     for family, index in progress(jobs, "image at equal " + column):
         codec = make_codec(family, wanted[images.ids[index]])
         one = images.take([index])
-        parts.append(measure.evaluate(codec, one, name=family, metrics=metrics))
+        parts.append(measure.evaluate(codec, one, name=family, metrics=metrics, more=more))
     return pd.concat(parts, ignore_index=True)
 
 

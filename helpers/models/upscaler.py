@@ -18,12 +18,15 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKL, DDIMScheduler, DiffusionPipeline, UNet2DModel
-from diffusers.utils import logging
 from torch import Tensor
 from torch.nn.functional import pad, pixel_unshuffle
 
 from helpers.models.superres import FACTOR, enlarge
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # in a notebook it misses widgets for its progress bars
+    from diffusers import AutoencoderKL, DDIMScheduler, DiffusionPipeline, UNet2DModel
+    from diffusers.utils import logging
 
 STEPS = 20
 SHRINK = 4  # side of the image over side of its latent
@@ -207,11 +210,8 @@ class LatentUpscaler(DiffusionPipeline):
         """Large images of a padded batch, (N, 1, 2 H, 2 W) float32 on the CPU."""
         place = {"device": self.device, "dtype": self.unet.dtype}
         known = self.known(low.to(**place)).contiguous(memory_format=torch.channels_last)
-        rest = (
-            noise.to(**place)
-            .expand(len(low), -1, -1, -1)
-            .contiguous(memory_format=torch.channels_last)
-        )
+        rest = noise.to(**place).expand(len(low), -1, -1, -1)
+        rest = rest.contiguous(memory_format=torch.channels_last)
         self.scheduler.set_timesteps(steps, device=self.device)
         for time in self.scheduler.timesteps:
             velocity = self.unet(torch.cat([rest, known], 1), time).sample

@@ -13,10 +13,12 @@ from helpers.data import ImageSet
 from helpers.experiments import comparisons
 from helpers.experiments.ldm_mammo.lesions import PRESENT, Lesion
 from helpers.experiments.ldm_mammo.observer import responses
+from helpers.metrics import Metric
 from helpers.progress import progress
 
 METRICS = ("psnr", "fsim", "ssim", "ms_ssim")
 DIFFUSION = "latent diffusion"
+BEFORE = "latent diffusion before"  # its U-Net has seen photographs only
 RIVALS = {"super-resolution": "superres", "bicubic": "bicubic", "Lanczos": "lanczos"}
 FAMILIES = {8: ("jpeg2000", "jpegxl", "avif"), 16: ("jpeg2000", "jpegxl")}  # AVIF ends at 12 bits
 
@@ -37,6 +39,7 @@ def quality(
     models: Mapping[str, str],
     factors: Sequence[int] = FACTORS,
     metrics: Sequence[str] = METRICS,
+    more: Mapping[str, Metric] | None = None,
 ) -> pd.DataFrame:
     """Reduce every image, store it, and enlarge it with each model: the paper's figure 4.
 
@@ -47,6 +50,8 @@ def quality(
         Names of upscalers by label.
     factors : sequence of int
     metrics : sequence of str
+    more : mapping of str to callable, optional
+        See `helpers.measure.evaluate`.
 
     Returns
     -------
@@ -58,7 +63,7 @@ def quality(
     return pd.concat(
         [
             measure.evaluate(
-                ShrinkCodec(factor, model), images, name=label, metrics=metrics
+                ShrinkCodec(factor, model), images, name=label, metrics=metrics, more=more
             ).assign(factor=factor)
             for factor, label, model in progress(jobs, "upscaler")
         ],
@@ -67,7 +72,10 @@ def quality(
 
 
 def standards(
-    images: ImageSet, table: pd.DataFrame, metrics: Sequence[str] = METRICS
+    images: ImageSet,
+    table: pd.DataFrame,
+    metrics: Sequence[str] = METRICS,
+    more: Mapping[str, Metric] | None = None,
 ) -> pd.DataFrame:
     """The full-size images as standard codecs keep them in the bytes of the reduced ones.
 
@@ -76,7 +84,8 @@ def standards(
     images : ImageSet
     table : pandas.DataFrame
         From `quality`, of the same images.
-    metrics : sequence of str
+    metrics, more
+        As in `quality`.
 
     Returns
     -------
@@ -86,7 +95,7 @@ def standards(
     bits = 8 * images.images[0].itemsize
     parts = []
     for factor, budget in table[table["codec"] == DIFFUSION].groupby("factor"):
-        found = comparisons.at_equal_bytes(images, budget, FAMILIES[bits], metrics)
+        found = comparisons.at_equal_bytes(images, budget, FAMILIES[bits], metrics, more)
         parts.append(found.assign(factor=factor))
     return pd.concat(parts, ignore_index=True)
 
@@ -167,6 +176,33 @@ def fates(
         called_before=table["before"] > half,
         called_after=table["after"] > half,
     )
+
+
+def extremes(table: pd.DataFrame) -> tuple[str, str]:
+    """Name the lesion that lost most, and the place without one that gained most.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        From `fates`.
+
+    Returns
+    -------
+    lost, gained : str
+        Ids. Of the lesions only those count that were seen before, and their loss is a share of
+        what was seen.
+
+    Raises
+    ------
+    ValueError
+        If no lesion was seen.
+    """
+    change, present = table["after"] - table["before"], table["label"] == PRESENT
+    seen = present & table["called_before"]
+    if not seen.any():
+        raise ValueError("No lesion of these patches was seen; take more patches.")
+    lost = (change / table["before"])[seen].idxmin()
+    return table.loc[lost, "image_id"], table.loc[change[~present].idxmax(), "image_id"]
 
 
 def rates(table: pd.DataFrame) -> pd.DataFrame:

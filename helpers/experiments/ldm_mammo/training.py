@@ -37,6 +37,13 @@ RECIPES = {
     "unet": Schedule(400, batch=8, learning_rate=4e-4, **_OFTEN),
     "superres": Schedule(200, batch=8, learning_rate=4e-4, **_OFTEN),
 }
+# Network, name of its weights, and weights it begins with, in the order they are trained in.
+PLAN = (
+    ("vae", own.VAE, None),
+    ("unet", own.BEFORE, None),
+    ("unet", own.UNET, own.BEFORE),
+    ("superres", "superres", None),
+)
 LOSSES = {
     "vae": "mean absolute error + 1e-6 KL",
     "unet": "mean squared error of v",
@@ -186,9 +193,7 @@ def train(
         "side": SIDE,
         "loss": LOSSES[network],
         "optimiser": "Adam",
-        **(
-            {"began_with": begin, "began_with_sha256": weights.sha256(begin).hex()} if begin else {}
-        ),
+        **_beginning(begin),
         **cards.fitted(schedule, training, watched, history),
     }
     return _saved(network, task, out, about)

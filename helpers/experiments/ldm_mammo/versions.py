@@ -5,7 +5,10 @@ size, and on the small images as they are; its Table 4 and figures 2 and 3 compa
 """
 
 import copy
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -13,6 +16,7 @@ import pandas as pd
 from helpers import roc
 from helpers.codecs.shrink import FACTORS, ShrinkCodec
 from helpers.data import ImageSet
+from helpers.experiments.ldm_mammo import keeping
 from helpers.experiments.ldm_mammo.measurements import restored
 from helpers.experiments.ldm_mammo.shrink import shrink
 
@@ -46,9 +50,7 @@ def versions(images: ImageSet, model: str) -> dict[str, ImageSet]:
     dict of str to ImageSet
         ``"source"``, ``"2x restored"``, ``"4x restored"``, ``"1/2 size"``, ``"1/4 size"``.
     """
-    large = {f"{n}x restored": restored(images, ShrinkCodec(n, model)) for n in FACTORS}
-    small = {f"1/{n} size": shrink(images, n) for n in FACTORS}
-    return {SOURCE: images, **large, **small}
+    return {version: make(images) for version, make in _makers(model, None).items()}
 
 
 def scores(
@@ -57,6 +59,7 @@ def scores(
     model: str,
     settings: "Settings",
     *,
+    folder: Path | None = None,
     state: "Mapping[str, Tensor] | None" = None,
     body: "nn.Module | None" = None,
     features: int = 2048,
@@ -72,6 +75,9 @@ def scores(
     model : str
         Upscaler that restores.
     settings : helpers.experiments.ldm_mammo.classifier.Settings
+    folder : pathlib.Path, optional
+        Keeps restored images, trainings epoch by epoch and the scores of each version: a run
+        that was interrupted goes on.
     state, body, features
         As `helpers.experiments.ldm_mammo.classifier.fit` takes them.
 
@@ -82,33 +88,92 @@ def scores(
     history : pandas.DataFrame
         The rows of `fit`, with a column ``version``.
     """
+    network = {"state": state, "body": body, "features": features}
+    depends = [] if folder is None else _depends(parts, positive, model, settings, network)
+    found = []
+    for version, make in _makers(model, folder).items():
+        slug = _slug(version)
+        place = None if folder is None else folder / f"{slug}-{keeping.key(depends)}"
+        work = partial(_judged, version, make, parts, positive, settings, place, network)
+        found.append(keeping.tables(folder, slug, depends, work)[0])
+    return tuple(
+        pd.concat([tables[name] for tables in found], ignore_index=True)
+        for name in ("scores", "history")
+    )
+
+
+def _judged(
+    version: str,
+    make: Callable[[ImageSet], ImageSet],
+    parts: Parts,
+    positive: str,
+    settings: "Settings",
+    folder: Path | None,
+    network: Mapping,
+) -> keeping.Tables:
+    """Scores and history of one version, which is made only now: five at once are too large."""
     from helpers.experiments.ldm_mammo import classifier
     from helpers.experiments.ldm_mammo.classifier_data import Examples
     from helpers.models import resnet
 
-    of_parts = [versions(part, model) for part in parts]
-    rows, histories = [], []
-    for version in of_parts[0]:
-        train, validation, test = (part[version] for part in of_parts)
-        examples = (Examples.of(part, positive) for part in (train, validation))
-        best, history = classifier.fit(
-            *examples, settings, state=state, body=body, features=features, description=version
-        )
-        # a copy: the next version's classifier must not begin where this one ended
-        network = resnet.build(best, body=copy.deepcopy(body), features=features)
-        rows.append(
-            pd.DataFrame(
-                {
-                    "version": version,
-                    "image_id": test.ids,
-                    "patient_id": test.patients,
-                    "positive": [label == positive for label in test.labels],
-                    "score": classifier.scores(network, test.stack()),
-                }
-            )
-        )
-        histories.append(history.assign(version=version))
-    return pd.concat(rows, ignore_index=True), pd.concat(histories, ignore_index=True)
+    train, validation, test = map(make, parts)
+    examples = (Examples.of(part, positive) for part in (train, validation))
+    best, history = classifier.fit(
+        *examples, settings, **network, folder=folder, description=version
+    )
+    # a copy: the next version's classifier must not begin where this one ended
+    body = copy.deepcopy(network["body"])
+    judge = resnet.build(best, body=body, features=network["features"])
+    scores = pd.DataFrame(
+        {
+            "version": version,
+            "image_id": test.ids,
+            "patient_id": test.patients,
+            "positive": [label == positive for label in test.labels],
+            "score": classifier.scores(judge, test.stack()),
+        }
+    )
+    return {"scores": scores, "history": history.assign(version=version)}
+
+
+def _depends(
+    parts: Parts, positive: str, model: str, settings: "Settings", network: Mapping
+) -> list:
+    """All that the scores depend on, the network's first weights included."""
+    import torch
+
+    from helpers.experiments.ldm_mammo.classifier_data import key_of
+    from helpers.models import resnet
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)
+        first = resnet.build(**{**network, "body": copy.deepcopy(network["body"])})
+    told = [keeping.told(part) for part in parts]
+    return [positive, model, _weights(model), told, key_of(settings, first)]
+
+
+def _makers(model: str, folder: Path | None) -> dict[str, Callable[[ImageSet], ImageSet]]:
+    """What makes each version of a set; restored images are kept in the folder."""
+    large = {f"{n}x restored": partial(_restored, n, model, folder) for n in FACTORS}
+    small = {f"1/{n} size": partial(shrink, factor=n) for n in FACTORS}
+    return {SOURCE: lambda images: images, **large, **small}
+
+
+def _restored(factor: int, model: str, folder: Path | None, images: ImageSet) -> ImageSet:
+    codec = ShrinkCodec(factor, model)
+    if folder is None:
+        return restored(images, codec)
+    name = f"{factor}x-{_slug(model)}-{_weights(model)}-{images.fingerprint[:16]}.npz"
+    return keeping.images(folder / name, lambda: restored(images, codec))
+
+
+def _weights(model: str) -> str:
+    return ShrinkCodec(model=model).weights_hash.hex()
+
+
+def _slug(text: str) -> str:
+    """Text as part of a file's name."""
+    return re.sub("[^a-z0-9]+", "-", text.lower())
 
 
 def table4(judged: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
