@@ -147,7 +147,14 @@ def tiny(tmp_path, monkeypatch) -> TinyBook:
 
 @pytest.fixture(scope="session")
 def smoke_project(tmp_path_factory) -> Project:
-    """The real book, with a build folder of its own; its chapters are executed once."""
+    """The real book, with a build folder of its own; its chapters are executed once.
+
+    Weights that a chapter fetches are fetched before: no budget counts a download.
+    """
+    from helpers import imagenet, perceptual
+
+    imagenet.resnet50(or_random=True)
+    perceptual.lpips()
     return Project.at(ROOT, build=tmp_path_factory.mktemp("smoke"))
 
 

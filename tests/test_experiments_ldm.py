@@ -10,7 +10,8 @@ import pytest
 from helpers import weights
 from helpers.cli import main
 from helpers.data import ImageSet
-from helpers.experiments.ldm_mammo import keeping, reference, training
+from helpers.experiments.ldm_mammo import finetuning, keeping, reference, training
+from helpers.upscalers import hub
 
 
 @pytest.fixture
@@ -63,6 +64,28 @@ def test_only_the_u_net_begins_with_other_weights(capsys):
     words = ["--network", "vae", "--begin", "upscaler-vae"]
     assert main(["train", "ldm-mammography", *words]) == 2
     assert "Only the U-Net is fine-tuned, not 'vae'" in capsys.readouterr().err
+
+
+def test_the_papers_upscaler_is_fine_tuned_where_it_is_at_hand(monkeypatch, capsys, tmp_path):
+    words = ["train", "ldm-mammography", "--network", "papers"]
+    monkeypatch.setattr(hub, "load", lambda: (None, "it is not on this machine"))
+    assert main(words) == 2
+    said = capsys.readouterr().err
+    assert f"{hub.REPOSITORY} cannot be fine-tuned: it is not on this machine." in said
+    found = []
+
+    def finetune(*given, **more):
+        found.append((given, more))
+        return {"history": [{"held_out_psnr": 20.0}]}
+
+    monkeypatch.setattr(hub, "load", lambda: ("the pipeline", "it was read from the hub"))
+    monkeypatch.setattr(finetuning, "finetune", finetune)
+    out = ["--out", str(tmp_path / "mine.safetensors"), "--epochs", "3", "--limit", "9"]
+    assert main([*words, *out, "--source", "open-pack"]) == 0
+    schedule = replace(finetuning.RECIPE, epochs=3)
+    given = ("the pipeline", ["open-pack"], tmp_path / "mine", schedule)
+    assert found == [(given, {"checkpoints": None, "limit": 9})]
+    assert f"{hub.VARIABLE}={tmp_path / 'mine'}" in capsys.readouterr().out
 
 
 def test_a_training_names_its_network(capsys):

@@ -11,13 +11,12 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from helpers.data.files import write_atomically
 from helpers.experiments import cards
-from helpers.experiments.ldm_mammo.training import SIDE, squares
+from helpers.experiments.ldm_mammo.training import SIDE, joined, squares
 from helpers.models.cae import count_parameters
 from helpers.models.hub_tuning import setting, tuning_loss
 from helpers.models.superres import reduce
@@ -95,10 +94,7 @@ def finetune(
     schedule = schedule or RECIPE
     found = [squares(source, limit) for source in sources]
     training, watched = zip(*found, strict=True)
-    images, held_out = (
-        torch.from_numpy(np.concatenate([part.stack() for part in parts]))[:, None]
-        for parts in (training, watched)
-    )
+    images, held_out = (joined(parts) for parts in (training, watched))
     torch.manual_seed(schedule.seed)
     kind = pipeline.unet.dtype
     with quiet():

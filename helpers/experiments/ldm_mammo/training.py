@@ -111,7 +111,7 @@ def squares(source: str = "auto", limit: int | None = None) -> tuple[ImageSet, I
         A source of ``helpers.data.load("mammography")``, or ``"photographs"``. Films already
         reduced to 256 x 256 are taken as they are, others at 1024 x 1024.
     limit : int, optional
-        At most this many films, spread evenly over the source.
+        At most this many films, spread evenly over the source, or photographs a side.
 
     Returns
     -------
@@ -120,7 +120,8 @@ def squares(source: str = "auto", limit: int | None = None) -> tuple[ImageSet, I
         has no third woman; of other photographs.
     """
     if source == PHOTOGRAPHS:
-        training, validation = splits.hold_out(photographs(), NAMES[::4])
+        parts = splits.hold_out(photographs(), NAMES[::4])
+        training, validation = (part.spread(limit) for part in parts)
     else:
         training, validation = _films(source, limit)
     training, validation = (cut(part, SIDE, STRIDE) for part in (training, validation))
@@ -174,7 +175,7 @@ def train(
     schedule = schedule or RECIPES[network]
     found = [squares(source, limit) for source in sources]
     training, watched = zip(*found, strict=True)
-    images, held_out = (_tensor(parts) for parts in (training, watched))
+    images, held_out = (joined(parts) for parts in (training, watched))
     torch.manual_seed(schedule.seed)
     task, more = _task(network, images, begin)
     key = cards.key(schedule, training, network, *more)
@@ -205,7 +206,8 @@ def _beginning(begin: str | None) -> dict[str, str]:
     return {"began_with": begin, "began_with_sha256": weights.sha256(begin).hex()}
 
 
-def _tensor(parts: Sequence[ImageSet]) -> Tensor:
+def joined(parts: Sequence[ImageSet]) -> Tensor:
+    """All squares of several sources, (N, 1, H, W) uint8."""
     return torch.from_numpy(np.concatenate([part.stack() for part in parts]))[:, None]
 
 
