@@ -197,8 +197,7 @@ def interval_of_ten(
 ) -> Interval:
     """The same with the paper's recipe: a hundred draws of ten images.
 
-    Its width says how much a test set of ten would vary, not how well the whole set pins the
-    statistic down.
+    Its width tells how much a test set of ten would vary, not what the whole set tells.
 
     Parameters
     ----------
@@ -219,8 +218,9 @@ def interval_of_ten(
     rng = np.random.default_rng(seed)
     drawn = rng.integers(len(labels), size=(draws, images))
     values = np.array([statistic(labels[chosen], scores[chosen]) for chosen in drawn])
-    low, high = _ends(values)
-    return Interval(float(np.nanmean(values)), low, high, len(labels), len(labels))
+    values = values[~np.isnan(values)]
+    mean = float(values.mean()) if values.size else math.nan
+    return Interval(mean, *_ends(values), len(labels), len(labels))
 
 
 def compare(

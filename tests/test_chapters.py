@@ -38,6 +38,20 @@ SMALL_FULL = {
         "full_epochs": 1,
         "full_films": 8,
     },
+    "ldm-mammography": {
+        "source": "auto",
+        "diagnosis": "",
+        "side": 128,
+        "patches": 30,
+        "measured": 1,
+        "counted": 1,
+        "classified": 10,
+        "epochs": 1,
+        "trials": 1,
+        "download": False,
+        "full_epochs": 1,
+        "full_films": 4,
+    },
 }
 
 

@@ -128,3 +128,8 @@ def test_a_curve_gives_the_hits_that_alarms_allow():
     alarms = np.linspace(0, 1, 5001)
     area = np.trapezoid(roc.curve(labels, scores, alarms), alarms)
     assert area == pytest.approx(roc.auc(labels, scores), abs=2e-3)
+
+
+def test_a_statistic_that_has_no_value_in_any_draw_has_none():
+    found = roc.interval_of_ten([True, False] * 8, [0.1] * 16, roc.precision)
+    assert all(np.isnan(value) for value in (found.mean, found.low, found.high))

@@ -55,7 +55,7 @@ class _Given:
     patches: task.Task
     upscaler: upscalers.Upscaler
     hashes: Mapping[str, str]
-    body: Mapping
+    state: Mapping
     origin: str
 
     @classmethod
@@ -152,14 +152,14 @@ def _stages(
         "search": stage(
             "search",
             [told[:2], given.origin, scale.trials, scale.epochs],
-            lambda: stages.search(parts, positive, scale.trials, scale.epochs, given.body, folder),
+            lambda: stages.search(parts, positive, scale.trials, scale.epochs, given.state, folder),
         ),
     }
     (found,) = done["search"][0]["settings"].to_dict("records")
     done["scores"] = stage(
         "scores",
         [told, given.origin, name, ShrinkCodec(model=name).weights_hash.hex(), found],
-        lambda: stages.scores(parts, positive, name, Settings(**found), given.body, folder),
+        lambda: stages.scores(parts, positive, name, Settings(**found), given.state, folder),
     )
     return done
 
