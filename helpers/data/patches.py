@@ -9,6 +9,7 @@ from helpers.data.imageset import ImageSet
 TISSUE = 0.75  # of a square, at least, that shows the breast ...
 DARK = 20  # ... whose pixels are brighter than this, in grey levels of 8 bits
 HELD_OUT = ("P_00820",)  # of the open pack's two women
+LEARNT_FROM = ("P_00173",)  # the other one, though CBIS-DDSM has her in its official test part
 
 
 def corners(tissue: np.ndarray, side: int, stride: int = 1) -> np.ndarray:

@@ -15,7 +15,7 @@ import numpy as np
 
 from helpers.data import ImageSet, load, splits
 from helpers.data.cbis_ddsm import part_of
-from helpers.data.patches import DARK, HELD_OUT, TISSUE, corners
+from helpers.data.patches import DARK, HELD_OUT, LEARNT_FROM, TISSUE, corners
 from helpers.errors import DataError
 from helpers.experiments.ldm_mammo.lesions import (
     ABSENT,
@@ -151,9 +151,10 @@ def whole_films(source: str, depth: int = 16, limit: int = 120) -> ImageSet:
 def sides_of(films: ImageSet, seed: int = 0) -> tuple[ImageSet, ImageSet, ImageSet]:
     """Split films into those to train, to validate and to test on, by woman.
 
-    Where the films are of both official parts, the test part is tested on. Of other films a
-    fifth of the women are; of the open pack's two, the one all chapters hold out. A quarter of
-    the rest validates, or the right breast where the rest is one woman.
+    Where the films are of both official parts, the test part is tested on, without the woman of
+    the open pack that the upscalers learn from: her films are on no side. Of other films a fifth
+    of the women are; of the open pack's two, the one all chapters hold out. A quarter of the
+    rest validates, or the right breast where the rest is one woman.
 
     Parameters
     ----------
@@ -180,6 +181,7 @@ def sides_of(films: ImageSet, seed: int = 0) -> tuple[ImageSet, ImageSet, ImageS
         rest, test = splits.hold_out(films, HELD_OUT)
     elif tested and tested != women:
         rest, test = splits.hold_out(films, tested)
+        test = test.take([k for k, who in enumerate(test.patients) if who not in LEARNT_FROM])
     else:
         rest, test = splits.by_patient(films, SHARES[2], seed)
     if len(set(rest.patients)) > 1:
