@@ -25,7 +25,7 @@ COMMANDS = {
     "encode": ("helpers.codecs.commands", "compress an image"),
     "decode": ("helpers.codecs.commands", "restore an image"),
     "info": ("helpers.codecs.commands", "say what a stream holds"),
-    "bench": ("helpers.bench", "measure rate, distortion, speed and memory of the codecs"),
+    "bench": ("helpers.bench.commands", "measure rate, distortion, speed and memory of the codecs"),
     "train": ("helpers.experiments.commands", "train a chapter's network at the paper's scale"),
     "reference": ("helpers.experiments.commands", "measure a chapter's reference run"),
 }

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 from numcodecs.abc import Codec
 
-_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def proves_lossless(codec: Codec, image: np.ndarray) -> bool:
@@ -71,7 +71,7 @@ def exact_elsewhere(
     """
     streams = map(codec.encode, images) if streams is None else streams
     parts = [json.dumps(codec.get_config()).encode(), *map(bytes, streams)]
-    limits = {} if threads is None else dict.fromkeys(_THREAD_VARIABLES, str(threads))
+    limits = {} if threads is None else dict.fromkeys(THREAD_VARIABLES, str(threads))
     done = subprocess.run(
         [sys.executable, "-m", "helpers.lossless"],
         input=b"".join(len(part).to_bytes(4, "little") + part for part in parts),

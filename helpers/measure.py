@@ -4,6 +4,7 @@ Taught in *Measuring compression*; every table and figure of the book is made fr
 `evaluate` returns.
 """
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from time import perf_counter
 
@@ -21,6 +22,7 @@ __all__ = [
     "bd_psnr",
     "bd_rate",
     "bits_per_pixel",
+    "break_even",
     "curve",
     "evaluate",
     "proves_lossless",
@@ -81,6 +83,27 @@ def ratio(stream: bytes, image: np.ndarray, reference_bits: float) -> float:
     float
     """
     return reference_bits / bits_per_pixel(stream, image)
+
+
+def break_even(weights_bytes: float, ours_bytes: float, theirs_bytes: float) -> float:
+    """Images an archive must hold before streams and weights are smaller than other streams.
+
+    Parameters
+    ----------
+    weights_bytes : float
+        What every reader must have once.
+    ours_bytes, theirs_bytes : float
+        Mean bytes of an image.
+
+    Returns
+    -------
+    float
+        The smallest whole number of images for which ``weights + n ours < n theirs``;
+        infinite where there is none.
+    """
+    if ours_bytes >= theirs_bytes:
+        return math.inf
+    return float(math.floor(weights_bytes / (theirs_bytes - ours_bytes)) + 1)
 
 
 def evaluate(

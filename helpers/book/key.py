@@ -11,7 +11,7 @@ import nbformat
 from helpers.book.project import Page, Project
 
 # a change to these changes no result
-_NOT_RESULTS = ("book/", "cli.py", "__main__.py", "environment.py", "bench.py", "runner.py")
+_NOT_RESULTS = ("book/", "cli.py", "__main__.py", "environment.py", "bench/", "runner.py")
 _COMMANDS = "commands.py"  # nor does a change to the command line of a part
 
 

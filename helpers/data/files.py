@@ -72,7 +72,21 @@ def write_atomically(path: str | os.PathLike, data: bytes) -> None:
 
 
 def image_files(folder: Path) -> list[Path]:
-    """Every image file below a folder, sorted by name.
+    """Every image file below a folder, sorted by name; see `visible`.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+
+    Returns
+    -------
+    list of pathlib.Path
+    """
+    return [path for path in visible(folder) if path.suffix.lower() in IMAGE_SUFFIXES]
+
+
+def visible(folder: Path) -> list[Path]:
+    """Everything below a folder, sorted by name.
 
     Hidden files are left out, and so is what lies in hidden folders and in ``__MACOSX``, where
     macOS keeps the attributes of files that it packs.
@@ -88,8 +102,7 @@ def image_files(folder: Path) -> list[Path]:
     return sorted(
         path
         for path in folder.rglob("*")
-        if path.suffix.lower() in IMAGE_SUFFIXES
-        and not any(
+        if not any(
             part.startswith(".") or part == "__MACOSX" for part in path.relative_to(folder).parts
         )
     )

@@ -40,7 +40,7 @@ def cut(films: ImageSet, side: int, stride: int) -> ImageSet:
     Parameters
     ----------
     films : ImageSet
-        8-bit films.
+        8-bit films, or 16-bit ones, for which what is dark scales with their bit depth.
     side : int
         Of the squares, in pixels.
     stride : int
@@ -51,10 +51,11 @@ def cut(films: ImageSet, side: int, stride: int) -> ImageSet:
     ImageSet
         Ids end in row and column of the upper left corner.
     """
+    dark = DARK << (films.bit_depth - 8)
     found = [
         (number, row, column)
         for number, film in enumerate(films.images)
-        for row, column in corners(film > DARK, side, stride).tolist()
+        for row, column in corners(film > dark, side, stride).tolist()
     ]
     return replace(
         films.take([number for number, _, _ in found]),
@@ -64,5 +65,5 @@ def cut(films: ImageSet, side: int, stride: int) -> ImageSet:
         ),
         ids=tuple(f"{films.ids[number]}-{row}-{column}" for number, row, column in found),
         preparation=f"{films.preparation} Cut into patches of {side} x {side}, every {stride} "
-        f"pixels, where {TISSUE:.0%} of a patch are brighter than {DARK}.",
+        f"pixels, where {TISSUE:.0%} of a patch are brighter than {dark}.",
     )

@@ -52,27 +52,43 @@ def read_image(
     path = Path(path)
     if not path.is_file():
         raise DataError(f"There is no file {path}; check its name.")
-    suffix = "".join(path.suffixes[-2:]).lower()
-    if suffix.endswith((".nii", ".nii.gz")):
-        return _check(_nifti_slice(path, slice, axis), path)
-    if suffix.endswith((".dcm", ".dicom", ".ima")) or _has_dicom_mark(path):
+    kind = format_of(path)
+    if kind == "nifti":
+        return check_pixels(_nifti_slice(path, slice, axis), path)
+    if kind == "dicom":
         return read_dicom(path, frame=slice)[0]
-    for endings, decode in _DECODERS.items():
-        if suffix.endswith(endings):
-            try:
-                image = decode(path.read_bytes(), slice)
-            except DataError as error:
-                raise DataError(f"{path}: {error}") from None
-            except Exception as error:
-                raise DataError(
-                    f"The file {path} cannot be decoded ({error}); it may be damaged or of "
-                    "another format than its name says."
-                ) from error
-            return _check(_grey(image, path, luma), path)
-    raise DataError(
-        f"The file {path} is of no format read here; give a PNG, JPEG, TIFF, NIfTI "
-        "(.nii, .nii.gz) or DICOM (.dcm) file."
-    )
+    if kind not in _DECODERS:
+        raise DataError(
+            f"The file {path} is of no format read here; give a PNG, JPEG, TIFF, NIfTI "
+            "(.nii, .nii.gz) or DICOM (.dcm) file."
+        )
+    try:
+        image = _DECODERS[kind](path.read_bytes(), slice)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from None
+    except Exception as error:
+        raise DataError(
+            f"The file {path} cannot be decoded ({error}); it may be damaged or of "
+            "another format than its name says."
+        ) from error
+    return check_pixels(_grey(image, path, luma), path)
+
+
+def format_of(path: Path) -> str:
+    """Format that `read_image` takes a file for, by its suffix or the mark of DICOM.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+
+    Returns
+    -------
+    str
+        ``"png"``, ``"jpeg"``, ``"tiff"``, ``"nifti"`` or ``"dicom"``; empty for any other.
+    """
+    suffix = "".join(path.suffixes[-2:]).lower()
+    kind = next((kind for kind, ends in _ENDINGS.items() if suffix.endswith(ends)), "")
+    return kind if kind == "nifti" or not _has_dicom_mark(path) else "dicom"
 
 
 def read_8bit(path: str | os.PathLike) -> Picture:
@@ -205,10 +221,13 @@ def _tiff(data: bytes, page: int | None) -> np.ndarray:
         return image
 
 
-_DECODERS = {
-    (".png",): _png,
-    (".jpg", ".jpeg"): _jpeg,
-    (".tif", ".tiff"): _tiff,
+_DECODERS = {"png": _png, "jpeg": _jpeg, "tiff": _tiff}
+_ENDINGS = {
+    "nifti": (".nii", ".nii.gz"),
+    "dicom": (".dcm", ".dicom", ".ima"),
+    "png": (".png",),
+    "jpeg": (".jpg", ".jpeg"),
+    "tiff": (".tif", ".tiff"),
 }
 
 
@@ -250,7 +269,19 @@ def _grey(image: np.ndarray, path: Path, luma: bool) -> np.ndarray:
     return np.rint(colours @ LUMA).astype(image.dtype)
 
 
-def _check(image: np.ndarray, path: Path) -> np.ndarray:
+def check_pixels(image: np.ndarray, path: Path) -> np.ndarray:
+    """Pixels of a file as an array that codecs take, or an error that says what they are.
+
+    Parameters
+    ----------
+    image : array
+    path : pathlib.Path
+        Where they come from, for messages.
+
+    Returns
+    -------
+    (H, W) uint8, uint16 or int16, C-contiguous
+    """
     native = image.dtype.newbyteorder("=")
     if image.ndim != 2 or not image.size:
         raise DataError(f"The file {path} holds {image.ndim}-D data, not one grey image.")

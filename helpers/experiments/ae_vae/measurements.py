@@ -12,6 +12,7 @@ from helpers import codecs, measure, metrics
 from helpers.codecs.ae import LatentCodec, network
 from helpers.data import ImageSet
 from helpers.keras_setup import keras
+from helpers.measure import break_even as break_even
 from helpers.models import ae
 from helpers.progress import progress
 from helpers.train_keras import grey_to_unit
@@ -113,27 +114,6 @@ def efficiency(mse: ArrayLike, bits: ArrayLike, base: float) -> np.ndarray:
             "out films that came back exactly."
         )
     return math.log(base) / (mse * np.log(bits))
-
-
-def break_even(weights_bytes: float, ours_bytes: float, theirs_bytes: float) -> float:
-    """Images an archive must hold before streams and weights are smaller than other streams.
-
-    Parameters
-    ----------
-    weights_bytes : float
-        What every reader must have once.
-    ours_bytes, theirs_bytes : float
-        Mean bytes of an image.
-
-    Returns
-    -------
-    float
-        The smallest whole number of images for which ``weights + n ours < n theirs``;
-        infinite where there is none.
-    """
-    if ours_bytes >= theirs_bytes:
-        return math.inf
-    return float(math.floor(weights_bytes / (theirs_bytes - ours_bytes)) + 1)
 
 
 def nearest(codec: Codec, images: ImageSet, training: ImageSet) -> pd.DataFrame:

@@ -1,0 +1,27 @@
+"""``python -m helpers bench``: the codecs measured side by side, on this machine.
+
+============ =============================================================================
+``rd``       PSNR at equal bytes: `helpers.bench.rates`
+``speed``    seconds, throughput and memory by image size: `helpers.bench.speed`
+``lossless`` whole bytes, shares of the standards, exactness: `helpers.bench.lossless`
+``all``      ``rd`` and ``speed``
+============ =============================================================================
+
+With ``--json`` one object is printed:
+
+=================== ======================================================================
+``images``          ``source`` (what they are), ``count``, ``pixels`` (all together),
+                    ``dtypes`` (images of each), ``unreadable`` (files passed over),
+                    ``sets`` (patients, fingerprint and licence of the book's own sets;
+                    empty for a folder)
+``machine``         ``device``, ``versions``, ``date``
+``left_out``        what could not be measured: a list of ``codec``, ``images`` (how many),
+                    ``what`` ("left out", or "not decoded": counted as inexact), ``reason``
+``rate_distortion`` of ``rd``: fields in `helpers.bench.rates.rate_distortion`
+``speed``           of ``speed``: fields in `helpers.bench.speed.speed`
+``lossless``        of ``lossless``: one object a codec, fields in
+                    `helpers.bench.lossless.lossless`
+=================== ======================================================================
+
+``speed`` and ``lossless`` are measured on one thread.
+"""
