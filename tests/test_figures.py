@@ -168,3 +168,21 @@ def test_training_panels_have_a_scale_each(page):
     assert len(axes[1].lines[1].get_xdata()) == 1  # what was not measured is not drawn
     assert axes[1].get_ylim()[0] > axes[0].get_ylim()[1]
     assert all(panel.get_xlabel() == "epoch" for panel in axes[:3])
+
+
+def test_number_grids_write_every_value_in_a_readable_colour(page):
+    signed = np.array([[-900.4, 3.0], [0.0, 900.0]])
+    figures.number_grids(
+        {"grey": np.array([[0, 200], [90, 10]]), "signed": signed}, name="fig-numbers", **WORDS
+    )
+    grey, coloured = page[0].axes
+    assert [text.get_text() for text in grey.texts] == ["0", "200", "90", "10"]
+    assert [text.get_color() for text in grey.texts] == ["white", "black", "white", "white"]
+    assert [text.get_text() for text in coloured.texts] == ["−900", "3", "0", "900"]
+    assert [text.get_color() for text in coloured.texts] == ["white", "black", "black", "white"]
+    assert coloured.get_title() == "signed"
+
+
+def test_number_grids_need_an_array(page):
+    with pytest.raises(ValueError, match="at least one array"):
+        figures.number_grids({}, name="fig-numbers", **WORDS)

@@ -5,6 +5,8 @@ neighbours and updates the even ones from what is left, twice (Daubechies and Sw
 Mirrored ends make it fit any length without an extra coefficient, which the filter-bank
 extensions of PyWavelets cannot do for odd sizes. Scaled so that both filters keep energy
 nearly unchanged: an error in a coefficient is an error of the same size in the image.
+
+Taught in the section "Wavelets: JPEG 2000 and SPIHT" of *How classical codecs work*.
 """
 
 import numpy as np

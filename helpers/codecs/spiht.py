@@ -2,6 +2,8 @@
 
 No package has it, and the book needs it: the papers compare against it.
 Payload: number of bit planes (u8), mean grey level (2 bytes), then the range-coded planes.
+
+Taught in the section "Wavelets: JPEG 2000 and SPIHT" of *How classical codecs work*.
 """
 
 import numpy as np

@@ -6,6 +6,7 @@ Each function takes the figure's ``name`` (``fig-…``), ``caption`` (MyST text)
 
 from helpers.figures.charts import bars, histogram, lines, rate_distortion, training_curve
 from helpers.figures.diagrams import Block, block_diagram
+from helpers.figures.numbers import number_grids
 from helpers.figures.panels import training_panels
 from helpers.figures.pictures import comparison, image_grid
 from helpers.figures.style import label
@@ -19,6 +20,7 @@ __all__ = [
     "image_grid",
     "label",
     "lines",
+    "number_grids",
     "rate_distortion",
     "training_curve",
     "training_panels",
