@@ -11,6 +11,7 @@ from helpers.codecs import classical
 from helpers.codecs.ae import LatentCodec
 from helpers.codecs.cae import CaeCodec
 from helpers.codecs.delta import DeltaCodec
+from helpers.codecs.learned import LearnedCodec
 from helpers.codecs.shrink import ShrinkCodec
 from helpers.codecs.spiht import SpihtCodec
 from helpers.codecs.wavelet import WaveletCodec
@@ -120,6 +121,10 @@ CATALOGUE = {
             *("ae-delta", "AE + delta", True, False, _8),
             *("auto-encoder in whole numbers, delta, integer DCT", DeltaCodec),
         ),
+        Entry(
+            *("learned", "learned, lossless", True, False, _S),
+            *("context network, local least squares, mixed decisions", LearnedCodec),
+        ),
     )
 }
 # What a stream calls its codec where that is the name of no entry: its model says the rest.
@@ -133,6 +138,7 @@ for _codec in (
         LatentCodec,
         DeltaCodec,
         ShrinkCodec,
+        LearnedCodec,
         classical.Png,
         classical.Jpeg,
         classical.Jpeg2000,

@@ -8,12 +8,15 @@ Without a quality parameter a codec is lossless wherever its format can be.
 from numbers import Real
 from typing import ClassVar
 
+import imagecodecs
 import imagecodecs.numcodecs as ready
 import numpy as np
 
 from helpers.codecs.container import check_image
 from helpers.errors import BitstreamError
 
+_HEADER = 4096  # more bytes than a format's header has
+_END = b"\xff\xd9"  # of a JPEG-LS stream
 _EIGHT, _UNSIGNED, _ALL = ("uint8",), ("uint8", "uint16"), ("uint8", "uint16", "int16")
 
 
@@ -99,11 +102,33 @@ class _Grey:
             return out
         return image
 
+    def decode_as(self, stream: bytes, shape: tuple[int, int], dtype: np.dtype) -> np.ndarray:
+        """Decode the stream of an image whose shape and pixel type are known, of a grey format.
+
+        A stream of any other is refused from its first bytes, before there is room for it.
+
+        Parameters
+        ----------
+        stream : bytes
+        shape : tuple of int
+        dtype : numpy.dtype
+
+        Returns
+        -------
+        (H, W) array of `dtype`
+
+        Raises
+        ------
+        ValueError, RuntimeError
+            If the format's decoder refuses the stream.
+        """
+        return self._decode(stream, np.empty(shape, dtype))
+
     def _encode(self, image: np.ndarray) -> bytes:
         return super().encode(image)
 
-    def _decode(self, stream: bytes) -> np.ndarray:
-        return super().decode(stream)
+    def _decode(self, stream: bytes, out: np.ndarray | None = None) -> np.ndarray:
+        return super().decode(stream, out)
 
 
 class Png(_Grey, ready.Png):
@@ -173,6 +198,17 @@ class JpegLs(_Grey, ready.Jpegls):
     codec_id = "jpegls"
     dtypes = _UNSIGNED
     limits: ClassVar = {"level": (0, 127)}
+
+    def _encode(self, image: np.ndarray) -> bytes:
+        # the library's own buffer is too small for noise, which JPEG-LS makes larger
+        room = 2 * image.nbytes + _HEADER
+        return imagecodecs.jpegls_encode(image, level=self.level, out=room)
+
+    def _decode(self, stream: bytes, out: np.ndarray | None = None) -> np.ndarray:
+        # of a stream that is cut short the library reads zeros, billions of them, for seconds
+        if not stream.rstrip(b"\0").endswith(_END):
+            raise ValueError("its end is missing")
+        return super()._decode(stream, out)
 
 
 class JpegXl(_Grey, ready.Jpegxl):

@@ -89,6 +89,12 @@ def code_bit(coder, data, contexts, which, bit):
 
 
 @njit(cache=True)
+def code_chance(coder, data, chance, bit):
+    """Write or read a bit that is 1 with a chance that the caller knows, in 1/65536."""
+    return _cut(coder, data, (coder[RANGE] >> 16) * (_ONE - chance), bit)
+
+
+@njit(cache=True)
 def code_fair(coder, data, bit):
     """Write or read a bit that nothing predicts, such as a sign: it costs one bit."""
     return _cut(coder, data, coder[RANGE] >> 1, bit)

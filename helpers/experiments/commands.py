@@ -17,6 +17,7 @@ PACKAGES = {
     "ae-vae-cbis-ddsm": "ae_vae",
     "lossless-delta-chest-xray": "lossless_delta",
     "ldm-mammography": "ldm_mammo",
+    "beyond-the-papers": "beyond",
 }
 
 

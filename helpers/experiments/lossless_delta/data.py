@@ -4,7 +4,7 @@ from helpers.data import ImageSet, load, splits
 
 SIZE = 256  # side of the square films in pixels, as in the paper
 TEST = 0.12  # of all possible ids: about a tenth of the patients of either source
-FOREIGN = ("nih-1024",)  # from elsewhere: no network of the book learns from them
+FOREIGN = ("nih-1024",)  # from elsewhere: no network of that chapter learns from them
 
 
 def sets(source: str = "auto") -> tuple[ImageSet, ImageSet]:

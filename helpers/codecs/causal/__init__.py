@@ -1,0 +1,1 @@
+"""The lossless codec that learns while it codes; `helpers.codecs.learned` is its envelope."""

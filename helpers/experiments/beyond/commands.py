@@ -1,0 +1,47 @@
+"""Options of ``python -m helpers train|reference beyond-the-papers``."""
+
+import argparse
+
+from helpers.experiments.commands import positive, scheduled
+
+MODALITIES = ("chest", "mri", "mammography")
+
+
+def add_train(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the training."""
+    parser.add_argument("--network", choices=MODALITIES, required=True)
+    parser.add_argument("--limit", type=positive, help="at most this many images a source")
+
+
+def train(args: argparse.Namespace) -> int:
+    """Train one network of the lossless codec and report what came out."""
+    from helpers import weights
+    from helpers.experiments.beyond import training
+
+    card = training.train(
+        args.network,
+        args.out or weights.own(f"lossless-{args.network}"),
+        scheduled(args, training.RECIPE),
+        checkpoints=args.checkpoints,
+        limit=args.limit,
+    )
+    last = card["history"][-1]
+    print(
+        f"{card['name']}: {card['pixels_per_second']} pixels/s, held out "
+        f"{last['held_out_loss']:.3f} bits a pixel, {card['bytes']} bytes"
+    )
+    return 0
+
+
+def add_reference(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the reference run."""
+    parser.add_argument("--limit", type=positive, help="at most this many images a source")
+
+
+def reference(args: argparse.Namespace) -> int:
+    """Measure the shipped codec on held-out images."""
+    from helpers.experiments.beyond import reference as experiment
+
+    file = experiment.run(args.limit)
+    print(f"Written: reference/results/{file.name}")
+    return 0

@@ -1,0 +1,215 @@
+"""Training of the lossless codec's networks, resumable epoch by epoch."""
+
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from helpers import weights
+from helpers.codecs.causal import walk
+from helpers.data.files import write_atomically
+from helpers.experiments import cards
+from helpers.experiments.beyond.data import MODALITIES, Source, limited
+from helpers.models.context import ContextNet
+from helpers.progress import live, progress
+from helpers.schedule import Schedule
+
+RECIPE = Schedule(epochs=60, batch=8192, learning_rate=3e-3, measure_every=5, checkpoint_every=1)
+MUON = 0.02  # learning rate of the hidden matrices
+WARM = 200  # steps in which both rates rise
+WATCHED = 12  # held-out images a source
+
+Pool = tuple[Tensor, Tensor]
+
+
+def train(
+    modality: str,
+    out: Path,
+    schedule: Schedule = RECIPE,
+    *,
+    checkpoints: Path | None = None,
+    limit: int | None = None,
+) -> dict:
+    """Train one network and write its weights and card.
+
+    Parameters
+    ----------
+    modality : {"chest", "mri", "mammography"}
+    out : pathlib.Path
+        Where the ``.safetensors`` file goes.
+    schedule : Schedule
+    checkpoints : pathlib.Path, optional
+        Folder from which an interrupted run goes on.
+    limit : int, optional
+        At most this many images a source.
+
+    Returns
+    -------
+    dict
+        The card.
+    """
+    parts = {
+        part: [
+            source if limit is None else limited(source, limit)
+            for source in MODALITIES[modality](part)
+        ]
+        for part in ("train", "test")
+    }
+    parts["test"] = [limited(source, WATCHED) for source in parts["test"]]
+    pools = [pool(parts[part], schedule.seed, part) for part in ("train", "test")]
+    images = [[source.images for source in parts[part]] for part in ("train", "test")]
+    torch.manual_seed(schedule.seed)
+    net = ContextNet()
+    key = cards.key(schedule, images[0], modality)
+    folder = None if checkpoints is None else checkpoints / key
+    history = fit(net, *pools, schedule, folder)
+    about = {
+        "name": out.stem,
+        "paper": "beyond-the-papers",
+        "network": modality,
+        "loss": "bits a pixel of the mixture, without the codec's mixing",
+        "optimiser": f"Muon ({MUON}) for hidden matrices, Adam for the rest; cosine to 0",
+        "pixels": len(pools[0][0]),
+        **cards.fitted(schedule, *images, history),
+        "parameters": sum(values.numel() for values in net.parameters()),
+        "stored_as": "float16",
+    }
+    # of pixels, not of images, as other cards say it
+    about["pixels_per_second"] = round(len(pools[0][0]) / float(history["seconds"].median()))
+    return weights.save(net.state_dict(), out, about)
+
+
+def pool(sources: Iterable[Source], seed: int, description: str = "looking") -> Pool:
+    """Features and facts of random pixels of all images, in random order.
+
+    Parameters
+    ----------
+    sources : iterable of Source
+    seed : int
+    description : str
+        Of the progress bar.
+
+    Returns
+    -------
+    features : (N, FEATURES) int16 tensor
+    facts : (N, 4) int32 tensor
+    """
+    chance, found = np.random.default_rng(seed), []
+    for source in sources:
+        for image in progress(list(source.images), description):
+            for view in source.views(image, chance):
+                if view.max() > 0:
+                    chosen = chance.random(view.shape) < source.pixels / view.size
+                    found.append(walk.observe(view, chosen))
+    features, facts = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    order = chance.permutation(len(features))
+    return torch.from_numpy(features[order]), torch.from_numpy(facts[order])
+
+
+def fit(
+    net: ContextNet, training: Pool, held_out: Pool, schedule: Schedule, folder: Path | None = None
+) -> pd.DataFrame:
+    """Train a network in place.
+
+    Parameters
+    ----------
+    net : ContextNet
+    training, held_out : Pool
+    schedule : Schedule
+        Its learning rate is Adam's; both rates fall to 0 along a cosine over all epochs.
+    folder : pathlib.Path, optional
+        For a checkpoint after each epoch; the folder belongs to one run.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row an epoch: epoch, loss (bits a pixel), seconds, held_out_loss where measured.
+    """
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    net.to(device).train()
+    training = tuple(part.to(device) for part in training)
+    hidden = [net.first.weight, net.second.weight]
+    others = [values for values in net.parameters() if all(values is not h for h in hidden)]
+    optimisers = {
+        schedule.learning_rate: torch.optim.Adam(others, betas=(0.9, 0.99)),
+        MUON: torch.optim.Muon(hidden, weight_decay=0.0),
+    }
+    rows = _resumed(folder, net, optimisers)
+    steps = -(-len(training[0]) // schedule.batch)
+    begin = time.perf_counter()
+    for epoch in range(len(rows), schedule.epochs):
+        began = time.perf_counter()
+        # the pool is shuffled; another beginning makes other batches of it
+        start = int(torch.randint(len(training[0]), (1,)))
+        turned = [torch.roll(part, -start, 0) for part in training]
+        total = 0.0
+        for step in range(steps):
+            done = epoch * steps + step
+            share = min(1, (done + 1) / WARM) * _cosine(done / (schedule.epochs * steps))
+            for rate, optimiser in optimisers.items():
+                optimiser.param_groups[0]["lr"] = rate * share
+            batch = slice(step * schedule.batch, (step + 1) * schedule.batch)
+            loss = net.bits(turned[0][batch], turned[1][batch]).mean()
+            net.zero_grad()
+            loss.backward()
+            for optimiser in optimisers.values():
+                optimiser.step()
+            total += float(loss.detach())
+        row = {"epoch": epoch + 1, "loss": total / steps, "seconds": time.perf_counter() - began}
+        if (epoch + 1) % schedule.measure_every == 0 or epoch + 1 == schedule.epochs:
+            row["held_out_loss"] = _measured(net, held_out, schedule.batch)
+        rows.append(row)
+        live(f"epoch {epoch + 1}/{schedule.epochs} {row['loss']:.4f} bits a pixel")
+        _keep(folder, net, optimisers, rows)
+        if schedule.minutes is not None and time.perf_counter() - begin > 60 * schedule.minutes:
+            break
+    live("")
+    net.eval()
+    return pd.DataFrame(rows)
+
+
+@torch.no_grad()
+def _measured(net: ContextNet, held_out: Pool, batch: int) -> float:
+    """Mean bits of the held-out pixels."""
+    device = next(net.parameters()).device
+    parts = zip(*(part.split(batch) for part in held_out), strict=True)
+    total = sum(float(net.bits(x.to(device), facts.to(device)).sum()) for x, facts in parts)
+    return total / len(held_out[0])
+
+
+def _cosine(done: float) -> float:
+    return 0.5 * (1 + float(np.cos(np.pi * done)))
+
+
+def _keep(folder: Path | None, net: ContextNet, optimisers: dict, rows: list[dict]) -> None:
+    if folder is None:
+        return
+    import io
+
+    folder.mkdir(parents=True, exist_ok=True)
+    state = {
+        "net": net.state_dict(),
+        "optimisers": [optimiser.state_dict() for optimiser in optimisers.values()],
+        "chance": torch.get_rng_state(),
+        "rows": rows,
+    }
+    stream = io.BytesIO()
+    torch.save(state, stream)
+    write_atomically(folder / "last.pt", stream.getvalue())
+
+
+def _resumed(folder: Path | None, net: ContextNet, optimisers: dict) -> list[dict]:
+    """History of an earlier run, whose state is taken over; empty where there is none."""
+    file = None if folder is None else folder / "last.pt"
+    if file is None or not file.is_file():
+        return []
+    state = torch.load(file, weights_only=True)  # tensors and numbers, never code
+    net.load_state_dict(state["net"])
+    for optimiser, kept in zip(optimisers.values(), state["optimisers"], strict=True):
+        optimiser.load_state_dict(kept)
+    torch.set_rng_state(state["chance"])
+    return state["rows"]
