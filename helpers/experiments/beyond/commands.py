@@ -18,6 +18,7 @@ def train(args: argparse.Namespace) -> int:
     from helpers import weights
     from helpers.experiments.beyond import training
 
+    _refuse_sources(args)
     card = training.train(
         args.network,
         args.out or weights.own(f"lossless-{args.network}"),
@@ -42,6 +43,15 @@ def reference(args: argparse.Namespace) -> int:
     """Measure the shipped codec on held-out images."""
     from helpers.experiments.beyond import reference as experiment
 
+    _refuse_sources(args)
     file = experiment.run(args.limit)
     print(f"Written: reference/results/{file.name}")
     return 0
+
+
+def _refuse_sources(args: argparse.Namespace) -> None:
+    if args.source:
+        raise ValueError(
+            "The sources of beyond-the-papers are fixed, several for each network; leave out "
+            "--source."
+        )

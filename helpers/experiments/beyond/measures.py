@@ -40,7 +40,7 @@ def shares(sets: Mapping[str, ImageSet], models: Mapping[str, str]) -> pd.DataFr
     pandas.DataFrame
         A row an image: set, image_id, patient_id, pixels, bits, learned, jpegxl (the best of
         efforts 3, 7 and 9), ``png``, ``jpeg2000``, ``jpegls`` (bytes of whole streams), share
-        (learned of jpegxl), kind (what the learned stream holds), encode_s, decode_s (of CPU
+        (learned of jpegxl), encode_s, decode_s (of CPU
         time, on one thread), exact (decoded in another process with another number of threads).
     """
     rows = []

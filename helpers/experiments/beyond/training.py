@@ -134,10 +134,11 @@ def fit(
     training = tuple(part.to(device) for part in training)
     hidden = [net.first.weight, net.second.weight]
     others = [values for values in net.parameters() if all(values is not h for h in hidden)]
-    optimisers = {
-        schedule.learning_rate: torch.optim.Adam(others, betas=(0.9, 0.99)),
-        MUON: torch.optim.Muon(hidden, weight_decay=0.0),
-    }
+    optimisers = [
+        torch.optim.Adam(others, betas=(0.9, 0.99)),
+        torch.optim.Muon(hidden, weight_decay=0.0),
+    ]
+    rates = schedule.learning_rate, MUON
     rows = _resumed(folder, net, optimisers)
     steps = -(-len(training[0]) // schedule.batch)
     begin = time.perf_counter()
@@ -150,13 +151,13 @@ def fit(
         for step in range(steps):
             done = epoch * steps + step
             share = min(1, (done + 1) / WARM) * _cosine(done / (schedule.epochs * steps))
-            for rate, optimiser in optimisers.items():
+            for rate, optimiser in zip(rates, optimisers, strict=True):
                 optimiser.param_groups[0]["lr"] = rate * share
             batch = slice(step * schedule.batch, (step + 1) * schedule.batch)
             loss = net.bits(turned[0][batch], turned[1][batch]).mean()
             net.zero_grad()
             loss.backward()
-            for optimiser in optimisers.values():
+            for optimiser in optimisers:
                 optimiser.step()
             total += float(loss.detach())
         row = {"epoch": epoch + 1, "loss": total / steps, "seconds": time.perf_counter() - began}
@@ -185,7 +186,7 @@ def _cosine(done: float) -> float:
     return 0.5 * (1 + float(np.cos(np.pi * done)))
 
 
-def _keep(folder: Path | None, net: ContextNet, optimisers: dict, rows: list[dict]) -> None:
+def _keep(folder: Path | None, net: ContextNet, optimisers: list, rows: list[dict]) -> None:
     if folder is None:
         return
     import io
@@ -193,7 +194,7 @@ def _keep(folder: Path | None, net: ContextNet, optimisers: dict, rows: list[dic
     folder.mkdir(parents=True, exist_ok=True)
     state = {
         "net": net.state_dict(),
-        "optimisers": [optimiser.state_dict() for optimiser in optimisers.values()],
+        "optimisers": [optimiser.state_dict() for optimiser in optimisers],
         "chance": torch.get_rng_state(),
         "rows": rows,
     }
@@ -202,14 +203,15 @@ def _keep(folder: Path | None, net: ContextNet, optimisers: dict, rows: list[dic
     write_atomically(folder / "last.pt", stream.getvalue())
 
 
-def _resumed(folder: Path | None, net: ContextNet, optimisers: dict) -> list[dict]:
+def _resumed(folder: Path | None, net: ContextNet, optimisers: list) -> list[dict]:
     """History of an earlier run, whose state is taken over; empty where there is none."""
     file = None if folder is None else folder / "last.pt"
     if file is None or not file.is_file():
         return []
-    state = torch.load(file, weights_only=True)  # tensors and numbers, never code
+    # tensors and numbers, never code; whatever device wrote them
+    state = torch.load(file, map_location="cpu", weights_only=True)
     net.load_state_dict(state["net"])
-    for optimiser, kept in zip(optimisers.values(), state["optimisers"], strict=True):
+    for optimiser, kept in zip(optimisers, state["optimisers"], strict=True):
         optimiser.load_state_dict(kept)
     torch.set_rng_state(state["chance"])
     return state["rows"]
