@@ -21,7 +21,19 @@ RUN := .venv/bin/python -m
 book: .venv/.installed      ## execute every notebook, build _build/html
 	$(RUN) helpers book --profile $(PROFILE)
 
-test: .venv/.installed      ## the whole test suite
+# The tests open the book in a browser of the machine. Where there is none, Playwright's own is
+# tried, then Debian's; without either, those tests are skipped (in CI they fail).
+.venv/.browser: .venv/.installed
+	@for name in chromium chromium-browser google-chrome google-chrome-stable; do \
+	    command -v $$name >/dev/null && found=1; done; [ "$$found" ] \
+	    || $(RUN) playwright install chromium >/dev/null 2>&1 \
+	    || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
+	        && echo "Installing Chromium for the tests ..." && apt-get update -qq >/dev/null \
+	        && apt-get install -qq --no-install-recommends chromium >/dev/null; } \
+	    || { echo "No browser could be installed: the tests that need one are skipped."; exit 0; }; \
+	touch $@
+
+test: .venv/.installed .venv/.browser ## the whole test suite
 	$(RUN) pytest
 
 lab: .venv/.installed       ## JupyterLab on the notebooks

@@ -50,6 +50,8 @@ class TinyBook:
             "book/references.bib": "@misc{one, author={Ann One}, title={On one}, year={2020}}\n",
             "book/profiles.yml": "chapters/tiny:\n  smoke: {count: 2}\n",
             "book/_static/book.css": "",
+            "book/_static/book.js": "",
+            "book/_static/favicon.svg": '<svg xmlns="http://www.w3.org/2000/svg"/>',
             "helpers/small.py": "def one():\n    return 1\n",
             "reference/weights/card.md": "A card.\n",
             "constraints.txt": "",
@@ -138,6 +140,23 @@ def latent_networks(latent_weights, monkeypatch) -> Path:
     return latent_weights
 
 
+@pytest.fixture(scope="session")
+def context_weights(tmp_path_factory) -> Path:
+    """A folder of small networks of the lossless codec: ``tiny-context`` and the book's names."""
+    from context_networks import save_all
+
+    folder = tmp_path_factory.mktemp("weights")
+    save_all(folder)
+    return folder
+
+
+@pytest.fixture
+def context_networks(context_weights, monkeypatch) -> Path:
+    """Let the lossless codec that learns find the small networks by name."""
+    monkeypatch.setenv("MEDCODEC_WEIGHTS", str(context_weights))
+    return context_weights
+
+
 @pytest.fixture
 def tiny(tmp_path, monkeypatch) -> TinyBook:
     monkeypatch.delenv("BOOK_REPOSITORY_URL", raising=False)
@@ -156,6 +175,14 @@ def smoke_project(tmp_path_factory) -> Project:
     imagenet.resnet50(or_random=True)
     perceptual.lpips()
     return Project.at(ROOT, build=tmp_path_factory.mktemp("smoke"))
+
+
+@pytest.fixture(scope="session")
+def site(smoke_project) -> Path:
+    """Folder of the real book's built site; warnings make this fail."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("BOOK_REPOSITORY_URL", raising=False)
+        return make_book(smoke_project, "smoke", out=io.StringIO()).index.parent
 
 
 def pretend_transformers(monkeypatch, installed):

@@ -1,7 +1,6 @@
 """The site built from the chapters that `test_chapters` has executed."""
 
 import getpass
-import io
 import re
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -11,17 +10,7 @@ import pytest
 from bs4 import BeautifulSoup
 from conftest import ROOT
 
-from helpers.runner import make_book
-
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
-
-
-@pytest.fixture(scope="module")
-def site(smoke_project):
-    """The built site; warnings make this fail."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("BOOK_REPOSITORY_URL", raising=False)
-        return make_book(smoke_project, "smoke", out=io.StringIO()).index.parent
 
 
 @pytest.fixture(scope="module")

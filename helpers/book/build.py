@@ -16,6 +16,7 @@ import yaml
 from helpers.book.dress import dress
 from helpers.book.execute import ChapterFailed, read_record, write
 from helpers.book.mathjax import bring_mathjax
+from helpers.book.mend import mend
 from helpers.book.project import Page, Project
 
 # what a page may include: sources for `literalinclude`, cards of weights, shared text
@@ -82,6 +83,7 @@ def build(project: Project, profile: str) -> Site:
     missing = [page.name for page in pages if not (made / f"{page.name}.html").is_file()]
     if missing or not (made / "index.html").is_file():
         raise BuildFailed(f"The build made no HTML for {', '.join(missing) or 'index'}.")
+    mend(made)
     for page in pages:
         if page.is_notebook:  # the download is the notebook as it ran, not the dressed page
             shutil.copyfile(
