@@ -57,9 +57,7 @@ def shares(sets: Mapping[str, ImageSet], models: Mapping[str, str]) -> pd.DataFr
             others = {other: len(codecs.get(other).encode(image)) for other in OTHERS}
             rows.append(
                 {
-                    "set": name,
-                    "image_id": images.ids[k],
-                    "patient_id": images.patients[k],
+                    **_who(name, images, k),
                     "pixels": image.size,
                     "bits": images.bit_depth,
                     "learned": len(stream),
@@ -98,16 +96,7 @@ def steps(sets: Mapping[str, ImageSet], models: Mapping[str, str]) -> pd.DataFra
             best = len(JpegXl().encode(images.images[k]))
             for step, learnt, heard in STEPS:
                 size = len(walk.encode(values, net if learnt else untrained, heard)) + len(gaps)
-                rows.append(
-                    {
-                        "set": name,
-                        "image_id": images.ids[k],
-                        "patient_id": images.patients[k],
-                        "step": step,
-                        "bytes": size,
-                        "share": size / best,
-                    }
-                )
+                rows.append({**_who(name, images, k), "step": step, **_size(size, best)})
     return pd.DataFrame(rows)
 
 
@@ -130,17 +119,17 @@ def elsewhere(sets: Mapping[str, ImageSet], models: Sequence[str]) -> pd.DataFra
             best = len(JpegXl().encode(images.images[k]))
             for model in models:
                 size = len(LearnedCodec(model, standards=False).encode(images.images[k]))
-                rows.append(
-                    {
-                        "set": name,
-                        "image_id": images.ids[k],
-                        "patient_id": images.patients[k],
-                        "model": model,
-                        "bytes": size,
-                        "share": size / best,
-                    }
-                )
+                rows.append({**_who(name, images, k), "model": model, **_size(size, best)})
     return pd.DataFrame(rows)
+
+
+def _who(name: str, images: ImageSet, k: int) -> dict[str, str]:
+    """Say which image of which set a row is of."""
+    return {"set": name, "image_id": images.ids[k], "patient_id": images.patients[k]}
+
+
+def _size(size: int, best: int) -> dict[str, float]:
+    return {"bytes": size, "share": size / best}
 
 
 def _timed(function: Callable, argument: object) -> tuple[float, object]:
