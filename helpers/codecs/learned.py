@@ -155,7 +155,14 @@ def _from_zero(image: np.ndarray) -> tuple[int, np.ndarray]:
 
 
 def _own(values: np.ndarray, net: network.Network) -> bytes:
-    values, gaps = levels.pack(values)
+    codes = [_coded(values, b"", net)]
+    numbers, gaps = levels.pack(values)
+    if gaps:  # few pixels leave levels out by chance: numbering them hides how far apart they are
+        codes.append(_coded(numbers, gaps, net))
+    return min(codes, key=len)
+
+
+def _coded(values: np.ndarray, gaps: bytes, net: network.Network) -> bytes:
     top, length = int(values.max()).to_bytes(2, "little"), len(gaps).to_bytes(3, "little")
     return top + length + gaps + walk.encode(values, net)
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from helpers import codecs
-from helpers.codecs.causal import levels, network, walk
+from helpers.codecs.causal import network, walk
 from helpers.codecs.classical import JpegXl
 from helpers.codecs.learned import LearnedCodec, trained
 from helpers.data import ImageSet
@@ -92,10 +92,10 @@ def steps(sets: Mapping[str, ImageSet], models: Mapping[str, str]) -> pd.DataFra
     for name, images in sets.items():
         net = trained(models[name])
         for k in progress(range(len(images)), name):
-            values, gaps = levels.pack(_from_zero(images.images[k]))
+            values = _from_zero(images.images[k])
             best = len(JpegXl().encode(images.images[k]))
             for step, learnt, heard in STEPS:
-                size = len(walk.encode(values, net if learnt else untrained, heard)) + len(gaps)
+                size = len(walk.encode(values, net if learnt else untrained, heard))
                 rows.append({**_who(name, images, k), "step": step, **_size(size, best)})
     return pd.DataFrame(rows)
 
