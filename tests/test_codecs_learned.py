@@ -280,8 +280,7 @@ def grown(side, standards):
     ("side", "standards", "most"),
     [
         (512, False, 16),  # MiB: a gibibyte at 4096 x 4096
-        pytest.param(2048, False, 256, marks=pytest.mark.slow),
-        pytest.param(2048, True, 600, marks=pytest.mark.slow),  # JPEG XL takes most of it
+        (768, True, 300),  # JPEG XL takes most of it
     ],
 )
 def test_memory_grows_with_the_image_and_not_much(side, standards, most):
