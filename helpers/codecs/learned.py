@@ -11,8 +11,9 @@ n         --       list of grey levels, Brotli
 rest      --       the code (`helpers.codecs.causal.walk`), or a whole stream of the standard
 ========= ======== =======================================================================
 
-Of a standard's payload only the first three bytes precede its stream. The codec writes one where
-that is smaller, so no image costs more than it does there, by more than the envelope.
+Of a standard's payload only the first three bytes precede its stream. The codec writes JPEG-LS or
+JPEG XL's effort 7 where that is smaller, and tries efforts 3 and 9 where the network's code saves
+little on effort 7: no image costs more than in what was tried, by more than the envelope.
 """
 
 from functools import lru_cache
@@ -179,5 +180,6 @@ def _standards(pixels: np.ndarray, size: int) -> list[tuple[int, bytes]]:
     """Kind and stream of the standards that may be smaller than so many bytes."""
     streams = [JpegXl(effort=7).encode(pixels)]
     if size > _CLOSE * len(streams[0]):
-        streams += [JpegXl(effort=effort).encode(pixels) for effort in JpegXl.efforts]
+        others = [effort for effort in JpegXl.efforts if effort != 7]
+        streams += [JpegXl(effort=effort).encode(pixels) for effort in others]
     return [(_JPEG_LS, JpegLs().encode(pixels)), *((_JPEG_XL, stream) for stream in streams)]

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from time import process_time
 
-import numpy as np
 import pandas as pd
 
 from helpers import codecs
@@ -11,6 +10,7 @@ from helpers.codecs.causal import network, walk
 from helpers.codecs.classical import JpegXl
 from helpers.codecs.learned import LearnedCodec, trained
 from helpers.data import ImageSet
+from helpers.experiments.beyond.data import from_zero
 from helpers.lossless import exact_elsewhere
 from helpers.models.context import ContextNet
 from helpers.progress import progress
@@ -92,7 +92,7 @@ def steps(sets: Mapping[str, ImageSet], models: Mapping[str, str]) -> pd.DataFra
     for name, images in sets.items():
         net = trained(models[name])
         for k in progress(range(len(images)), name):
-            values = _from_zero(images.images[k])
+            values = from_zero(images.images[k])
             best = len(JpegXl().encode(images.images[k]))
             for step, learnt, heard in STEPS:
                 size = len(walk.encode(values, net if learnt else untrained, heard))
@@ -136,7 +136,3 @@ def _timed(function: Callable, argument: object) -> tuple[float, object]:
     begin = process_time()
     result = function(argument)
     return process_time() - begin, result
-
-
-def _from_zero(image: np.ndarray) -> np.ndarray:
-    return (image.astype(np.int32) - int(image.min())).astype(np.uint16)

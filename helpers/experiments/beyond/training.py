@@ -1,5 +1,6 @@
 """Training of the lossless codec's networks, resumable epoch by epoch."""
 
+import io
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -189,8 +190,6 @@ def _cosine(done: float) -> float:
 def _keep(folder: Path | None, net: ContextNet, optimisers: list, rows: list[dict]) -> None:
     if folder is None:
         return
-    import io
-
     folder.mkdir(parents=True, exist_ok=True)
     state = {
         "net": net.state_dict(),
