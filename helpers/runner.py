@@ -14,6 +14,8 @@ from helpers.book.key import chapter_key
 from helpers.book.project import Page, Project
 from helpers.progress import TerminalLine, clock
 
+BUDGET_S = {"smoke": 60, "laptop": 240}  # of a notebook, on two cores that nothing else uses
+
 
 @dataclass(frozen=True)
 class Chapter:
@@ -136,6 +138,9 @@ def _summary(chapter: Chapter) -> str:
     record = chapter.record
     state = "executed" if chapter.fresh else "unchanged since its run"
     text = f"{chapter.page.title}: {state}, {clock(record.wall_s)}, {record.peak_mib:,} MiB"
+    budget = BUDGET_S.get(record.profile)
+    if budget is not None and record.wall_s > budget:
+        text += f"\n  slow: more than its {clock(budget)}; is the machine busy?"
     for words in record.stderr:
         text += f"\n  warning: it wrote to standard error in {words}"
     return text

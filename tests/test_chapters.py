@@ -1,4 +1,4 @@
-"""Every notebook of the book runs in the profile `smoke`, quickly and quietly."""
+"""Every notebook of the book runs in the profile `smoke`, quietly and in 8 GB."""
 
 import nbformat
 import papermill
@@ -12,7 +12,7 @@ from helpers.runner import run_notebooks
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 BOOK = Project.at(ROOT)
 NOTEBOOKS = [page.title for page in BOOK.notebooks()]
-BUDGET_S, BUDGET_MIB = 60, 8192
+BUDGET_MIB = 8192
 # The profile `full` is for a GPU; these values make its cells run small.
 SMALL_FULL = {
     "cae-brotli-mri": {
@@ -56,11 +56,10 @@ SMALL_FULL = {
 
 
 @pytest.mark.parametrize("name", NOTEBOOKS)
-def test_runs_quickly_and_quietly(smoke_project, name):
+def test_runs_quietly_and_in_little_memory(smoke_project, name):
     (chapter,) = run_notebooks(smoke_project, "smoke", only=name)
     record = chapter.record
     assert record.stderr == []
-    assert record.wall_s <= BUDGET_S
     assert record.peak_mib <= BUDGET_MIB
     assert read_record(smoke_project.executed(chapter.page, "smoke")) == record
     notebook = nbformat.read(smoke_project.executed(chapter.page, "smoke"), as_version=4)
