@@ -154,6 +154,7 @@ def save(
     Parameters
     ----------
     state : mapping of str to array, or to tensor on any device
+        Whole numbers, as in tables, are kept as int32, up to 2**24, which float32 holds exactly.
     file : pathlib.Path
         Ends in ``.safetensors``; the card lands beside it as ``.json``.
     description : dict
@@ -170,7 +171,7 @@ def save(
     Raises
     ------
     ValueError
-        If a weight is not finite or too large, or `bits` is neither of the two.
+        If a weight or whole number is too large or not finite, or `bits` is neither of the two.
     """
     from safetensors.numpy import save as to_bytes
 
@@ -179,7 +180,9 @@ def save(
     stored = {}
     for key, values in state.items():
         array = _array(values)
-        if bits == 8 and array.ndim == 2 and array.size > LARGE:
+        if np.issubdtype(array.dtype, np.integer):
+            stored[key] = _whole(array)
+        elif bits == 8 and array.ndim == 2 and array.size > LARGE:
             stored[key], stored[key + _SCALE] = _levels(array)
         else:
             stored[key] = _half(array)
@@ -227,6 +230,12 @@ def _widened(stored: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     if scales:
         raise ValueError(f"'{next(iter(scales))}' belongs to no matrix in 8 bits")
     return arrays
+
+
+def _whole(values: np.ndarray) -> np.ndarray:
+    if np.abs(values.astype(np.int64)).max(initial=0) > 2**24:
+        raise ValueError("A whole number of a table is beyond 2**24; scale the table down.")
+    return np.ascontiguousarray(values, np.int32)
 
 
 def _half(values: np.ndarray) -> np.ndarray:

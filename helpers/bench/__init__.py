@@ -4,6 +4,7 @@
 ``rd``       PSNR at equal bytes: `helpers.bench.rates`
 ``speed``    seconds, throughput and memory by image size: `helpers.bench.speed`
 ``lossless`` whole bytes, shares of the standards, exactness: `helpers.bench.lossless`
+``lossy``    curves, BD-rates against JPEG 2000 and AVIF: `helpers.bench.lossy`
 ``all``      ``rd`` and ``speed``
 ============ =============================================================================
 
@@ -21,7 +22,8 @@ With ``--json`` one object is printed:
 ``speed``           of ``speed``: fields in `helpers.bench.speed.speed`
 ``lossless``        of ``lossless``: one object a codec, fields in
                     `helpers.bench.lossless.lossless`
+``lossy``           of ``lossy``: one object a codec, fields in `helpers.bench.lossy.lossy`
 =================== ======================================================================
 
-``speed`` and ``lossless`` are measured on one thread.
+``speed``, ``lossless`` and ``lossy`` are measured on one thread.
 """

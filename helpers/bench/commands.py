@@ -1,14 +1,14 @@
-"""``python -m helpers bench rd | speed | lossless | all``."""
+"""``python -m helpers bench rd | speed | lossless | lossy | all``."""
 
 import argparse
 import json
 import sys
 from pathlib import Path
 
-from helpers.bench import images, lossless, rates, speed
+from helpers.bench import images, lossless, lossy, rates, speed
 from helpers.experiments import cards
 
-SUBJECTS = {"rd": rates, "speed": speed, "lossless": lossless}
+SUBJECTS = {"rd": rates, "speed": speed, "lossless": lossless, "lossy": lossy}
 ALL = ("rd", "speed")
 
 
@@ -34,7 +34,7 @@ def add_arguments(subparsers: "argparse._SubParsersAction") -> None:
         "--images",
         metavar="DIR",
         help="folder of PNG, TIFF, DICOM or NIfTI files, sub-folders too; when omitted the brain "
-        "MRI, and for lossless what the open pack holds out: brains, chests, mammograms",
+        "MRI, and for lossless and lossy what the open pack holds out: brains, chests, mammograms",
     )
     parser.add_argument(
         "--count", type=int, default=12, metavar="N", help="images at most (default 12)"
@@ -75,7 +75,9 @@ def _images(args: argparse.Namespace) -> images.Images:
         raise ValueError(f"--count must be 1 or more, not {args.count}.")
     if args.images is not None:
         return images.folder(Path(args.images), args.count)
-    return images.held_out(args.count) if args.what == "lossless" else images.brains(args.count)
+    if args.what == "lossless":
+        return images.held_out(args.count)
+    return images.unseen(args.count) if args.what == "lossy" else images.brains(args.count)
 
 
 def _sentence(entry: dict) -> str:

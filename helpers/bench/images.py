@@ -92,6 +92,24 @@ def held_out(count: int) -> Images:
     return _of([images.spread(share) for images, share in zip(sets, shares, strict=True) if share])
 
 
+def unseen(count: int) -> Images:
+    """At most `count` images of 8 bits that no network of the book learns from.
+
+    As many brain slices, chest films (224² ones) and mammograms (512²).
+
+    Parameters
+    ----------
+    count : int
+    """
+    pack = {"source": "open-pack"}
+    _, heads = splits.hold_out(load("brain-mri", **pack), HEADS["open-pack"])
+    _, chests = splits.by_name(load("chest-xray", **pack), TEST)
+    _, films = splits.hold_out(load("mammography", 512, **pack), HELD_OUT)
+    sets = [heads, chests, films]
+    shares = quotas([len(images) for images in sets], count)
+    return _of([images.spread(share) for images, share in zip(sets, shares, strict=True) if share])
+
+
 def _of(sets: list[ImageSet]) -> Images:
     names = ", ".join(f"{images.name} ({images.source})" for images in sets)
     pixels = [image for images in sets for image in images]

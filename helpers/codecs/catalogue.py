@@ -11,6 +11,7 @@ from helpers.codecs import classical
 from helpers.codecs.ae import LatentCodec
 from helpers.codecs.cae import CaeCodec
 from helpers.codecs.delta import DeltaCodec
+from helpers.codecs.hyperprior.codec import HyperCodec
 from helpers.codecs.learned import LearnedCodec
 from helpers.codecs.shrink import ShrinkCodec
 from helpers.codecs.spiht import SpihtCodec
@@ -125,6 +126,10 @@ CATALOGUE = {
             *("learned", "learned, lossless", True, False, _S),
             *("context network, local least squares, mixed decisions", LearnedCodec),
         ),
+        Entry(
+            *("hyper", "learned, lossy", False, True, _S),
+            *("corrected cosine transform, hyperprior, hierarchical context", HyperCodec),
+        ),
     )
 }
 # What a stream calls its codec where that is the name of no entry: its model says the rest.
@@ -139,6 +144,7 @@ for _codec in (
         DeltaCodec,
         ShrinkCodec,
         LearnedCodec,
+        HyperCodec,
         classical.Png,
         classical.Jpeg,
         classical.Jpeg2000,

@@ -26,6 +26,7 @@ _LADDERS: dict[str, tuple[int, Callable[[int], dict]]] = {
     "jpegxl": (180, lambda rung: {"distance": 25 * 2 ** (-rung / 16)}),
     "avif": (100, lambda rung: {"level": rung}),
     "wavelet": (768, lambda rung: {"step": 2 ** (16 - rung / 32)}),
+    "hyper": (64, lambda rung: {"level": rung}),
 }
 _OWN_BUDGET = ("spiht", "wavelet")  # these take bpp= or size= themselves
 
@@ -56,7 +57,8 @@ class _Aimed(Codec):
 
     def decode(self, buf: bytes, out: np.ndarray | None = None) -> np.ndarray:
         """Decode a stream; see the family's own ``decode``."""
-        return get(self.name).decode(buf, out)
+        chosen = {"model": self.options["model"]} if "model" in self.options else {}
+        return get(self.name, **chosen).decode(buf, out)
 
     def _top(self, image: np.ndarray) -> bytes | None:
         """Lossless stream, where the family has one."""

@@ -117,6 +117,24 @@ def _siar_items(folder: Path, slices: int) -> Sequence[Item]:
     return items
 
 
+def _figshare_items(folder: Path, slices: int) -> Sequence[Item]:
+    paths = sorted(folder.glob("fold*/*/*.jpg"))
+    if not paths:
+        raise DataError(
+            f"{folder} holds no fold*/CLASS/*.jpg; copy the slices there, one folder a fold of "
+            "the authors' split by patient."
+        )
+    return [
+        Item(
+            path.relative_to(folder).with_suffix("").as_posix(),
+            path.parent.parent.name,
+            path.parent.name,
+            functools.partial(read_8bit, path),
+        )
+        for path in paths
+    ]
+
+
 def _classified(folder: Path, layout: str) -> list[Path]:
     """List image files, each in a class folder, or say what the layout should be."""
     paths = image_files(folder)
@@ -179,6 +197,18 @@ DATASET = Dataset(
             preparation=_SLICES,
             window=_WINDOW,
             folders=("brain-mri/open-ms",),
+        ),
+        Source(
+            name="figshare",
+            description="T1 slices with contrast agent, of patients with brain tumours",
+            licence="CC BY 4.0",
+            citation="Cheng et al. 2015, PLOS ONE 10",
+            items=_figshare_items,
+            preparation=(
+                "8-bit JPEG files as they are. Patients are not named: all of a fold, in which "
+                "the authors put whole patients, count as one."
+            ),
+            folders=("brain-mri/figshare-512",),
         ),
     ),
 )

@@ -5,16 +5,19 @@ import argparse
 from helpers.experiments.commands import positive, scheduled
 
 MODALITIES = ("chest", "mri", "mammography")
+LOSSY = ("hyper-mse",)
 
 
 def add_train(parser: argparse.ArgumentParser) -> None:
     """Add the options of the training."""
-    parser.add_argument("--network", choices=MODALITIES, required=True)
+    parser.add_argument("--network", choices=(*MODALITIES, *LOSSY), required=True)
     parser.add_argument("--limit", type=positive, help="at most this many images a source")
 
 
 def train(args: argparse.Namespace) -> int:
-    """Train one network of the lossless codec and report what came out."""
+    """Train one network and report what came out."""
+    if args.network in LOSSY:
+        return _train_lossy(args)
     from helpers import weights
     from helpers.experiments.beyond import training
 
@@ -30,6 +33,24 @@ def train(args: argparse.Namespace) -> int:
     print(
         f"{card['name']}: {card['pixels_per_second']} pixels/s, held out "
         f"{last['held_out_loss']:.3f} bits a pixel, {card['bytes']} bytes"
+    )
+    return 0
+
+
+def _train_lossy(args: argparse.Namespace) -> int:
+    from helpers import weights
+    from helpers.experiments.beyond import lossy
+
+    _refuse_sources(args)
+    card = lossy.train(
+        args.out or weights.own(args.network),
+        scheduled(args, lossy.RECIPE),
+        checkpoints=args.checkpoints,
+        limit=args.limit,
+    )
+    print(
+        f"{card['name']}: {card['steps']} steps, {card['images_per_second']} crops/s, held out "
+        f"{card['history'][-1]['held_out_loss']:.3f}, {card['bytes']} bytes"
     )
     return 0
 

@@ -1,6 +1,5 @@
 """Training of the lossless codec's networks, resumable epoch by epoch."""
 
-import io
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,9 +11,9 @@ from torch import Tensor
 
 from helpers import weights
 from helpers.codecs.causal import walk
-from helpers.data.files import write_atomically
 from helpers.experiments import cards
 from helpers.experiments.beyond.data import MODALITIES, Source, limited
+from helpers.experiments.beyond.states import keep, taken_up
 from helpers.models.context import ContextNet
 from helpers.progress import live, progress
 from helpers.schedule import Schedule
@@ -140,7 +139,7 @@ def fit(
         torch.optim.Muon(hidden, weight_decay=0.0),
     ]
     rates = schedule.learning_rate, MUON
-    rows = _resumed(folder, net, optimisers)
+    rows = taken_up(folder, net, optimisers)
     steps = -(-len(training[0]) // schedule.batch)
     begin = time.perf_counter()
     for epoch in range(len(rows), schedule.epochs):
@@ -166,7 +165,7 @@ def fit(
             row["held_out_loss"] = _measured(net, held_out, schedule.batch)
         rows.append(row)
         live(f"epoch {epoch + 1}/{schedule.epochs} {row['loss']:.4f} bits a pixel")
-        _keep(folder, net, optimisers, rows)
+        keep(folder, net, optimisers, rows)
         if schedule.minutes is not None and time.perf_counter() - begin > 60 * schedule.minutes:
             break
     live("")
@@ -185,32 +184,3 @@ def _measured(net: ContextNet, held_out: Pool, batch: int) -> float:
 
 def _cosine(done: float) -> float:
     return 0.5 * (1 + float(np.cos(np.pi * done)))
-
-
-def _keep(folder: Path | None, net: ContextNet, optimisers: list, rows: list[dict]) -> None:
-    if folder is None:
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    state = {
-        "net": net.state_dict(),
-        "optimisers": [optimiser.state_dict() for optimiser in optimisers],
-        "chance": torch.get_rng_state(),
-        "rows": rows,
-    }
-    stream = io.BytesIO()
-    torch.save(state, stream)
-    write_atomically(folder / "last.pt", stream.getvalue())
-
-
-def _resumed(folder: Path | None, net: ContextNet, optimisers: list) -> list[dict]:
-    """History of an earlier run, whose state is taken over; empty where there is none."""
-    file = None if folder is None else folder / "last.pt"
-    if file is None or not file.is_file():
-        return []
-    # tensors and numbers, never code; whatever device wrote them
-    state = torch.load(file, map_location="cpu", weights_only=True)
-    net.load_state_dict(state["net"])
-    for optimiser, kept in zip(optimisers, state["optimisers"], strict=True):
-        optimiser.load_state_dict(kept)
-    torch.set_rng_state(state["chance"])
-    return state["rows"]

@@ -1,0 +1,1 @@
+"""A learned lossy codec: transform in floats, entropy parameters in whole numbers."""

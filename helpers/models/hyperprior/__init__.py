@@ -1,0 +1,1 @@
+"""A mean-scale hyperprior codec's network: transform, context model, and both as one."""
