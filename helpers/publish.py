@@ -39,23 +39,41 @@ def figure(fig: Figure, name: str, caption: str, alt: str, width: str = "100%") 
     ValueError
         If the name has another beginning, or the caption or the alt text is empty.
     """
-    _check(name, "fig-", caption)
-    if not alt.strip():
-        raise ValueError(f"The figure '{name}' has no alt text; say in one sentence what it shows.")
-    buffer = io.BytesIO()
-    # without the version of the drawing program equal figures are equal files
-    fig.savefig(
-        buffer,
-        format="png",
-        dpi=DPI,
-        bbox_inches="tight",
-        facecolor="white",
-        metadata={"Software": None},
-    )
-    pyplot.close(fig)
-    data = {"image/png": base64.b64encode(buffer.getvalue()).decode("ascii"), "text/plain": alt}
+    _check_figure(name, caption, alt)
+    data = {"image/png": _png(fig), "text/plain": alt}
     book = {"kind": "figure", "name": name, "caption": caption, "alt": alt, "width": width}
     _show(data, book)
+    _caption(caption)
+
+
+def slider(
+    figs: Mapping[str, Figure], name: str, caption: str, alt: str, start: int, width: str = "100%"
+) -> None:
+    """Show several figures in one place, a slider to go from one to the next.
+
+    Without scripts, on paper and in JupyterLab, the one in the beginning is seen.
+
+    Parameters
+    ----------
+    figs : mapping of str to matplotlib.figure.Figure
+        By what the slider says, with units; all of one size. They are closed.
+    name, caption, alt, width : str
+        See `figure`; a figure's alt text is this one and what the slider says.
+    start : int
+        Which of them is seen in the beginning.
+
+    Raises
+    ------
+    ValueError
+        As in `figure`, or if there is no such figure to start with.
+    """
+    _check_figure(name, caption, alt)
+    if not 0 <= start < len(figs):
+        raise ValueError(f"The slider '{name}' has {len(figs)} figures, none has number {start}.")
+    frames = [{"label": label, "png": _png(fig)} for label, fig in figs.items()]
+    book = {"kind": "slider", "name": name, "caption": caption, "alt": alt, "width": width}
+    data = {"image/png": frames[start]["png"], "text/plain": alt}
+    _show(data, book | {"frames": frames, "start": start})
     _caption(caption)
 
 
@@ -152,6 +170,28 @@ def _show(data: dict[str, str], book: dict[str, str]) -> None:
         display(data, metadata={"book": book}, raw=True)
     else:
         print(data["text/plain"])
+
+
+def _png(fig: Figure) -> str:
+    """Base64 text of a figure's PNG file; the figure is closed."""
+    buffer = io.BytesIO()
+    # without the version of the drawing program equal figures are equal files
+    fig.savefig(
+        buffer,
+        format="png",
+        dpi=DPI,
+        bbox_inches="tight",
+        facecolor="white",
+        metadata={"Software": None},
+    )
+    pyplot.close(fig)
+    return base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def _check_figure(name: str, caption: str, alt: str) -> None:
+    _check(name, "fig-", caption)
+    if not alt.strip():
+        raise ValueError(f"The figure '{name}' has no alt text; say in one sentence what it shows.")
 
 
 def _caption(caption: str) -> None:

@@ -97,15 +97,13 @@ def lossy(table: pd.DataFrame) -> pd.DataFrame:
         - ``encode_s``, ``decode_s``: mean seconds an image, all settings together;
         - ``weights_kib``: the weights that decoding needs, 0 for classical codecs.
     """
-    curves = dict(iter(table.groupby(["codec", "image"])))
+    deltas = bd_rates(table)
     rows = []
     for codec, group in table.groupby("codec", sort=False):
-        images = group.image.unique()
-        row = {"codec": codec, "images": len(images)}
+        row = {"codec": codec, "images": group.image.nunique()}
         for anchor in ANCHORS:
-            deltas = [_delta(curves.get((anchor, k)), curves[codec, k]) for k in images]
-            row[f"bd_rate_{anchor}"] = float(np.nanmean(deltas)) if _known(deltas) else np.nan
-            row[f"bd_rate_{anchor}_worst"] = max(filter(_finite, deltas), default=np.nan)
+            found = deltas.loc[deltas.codec == codec, anchor]
+            row |= {f"bd_rate_{anchor}": found.mean(), f"bd_rate_{anchor}_worst": found.max()}
         means = group.groupby("point")[["bpp", "psnr", "ms_ssim"]].mean().reset_index()
         weight = sum(weights.path(name).stat().st_size for name in set(group.model) if name)
         row |= {
@@ -116,6 +114,48 @@ def lossy(table: pd.DataFrame) -> pd.DataFrame:
         }
         rows.append(row)
     return pd.DataFrame(rows).sort_values("bd_rate_jpeg2000", ignore_index=True)
+
+
+def bd_rates(table: pd.DataFrame) -> pd.DataFrame:
+    """BD-rates of each image.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        With the columns codec, image, point, bpp and psnr of `measure`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row a codec and image: ``codec, image, jpeg2000, avif``, per cent against these two.
+    """
+    curves = dict(iter(table.groupby(["codec", "image"], sort=False)))
+    rows = []
+    for (codec, image), curve in curves.items():
+        found = {anchor: saved(curves.get((anchor, image)), curve) for anchor in ANCHORS}
+        rows.append({"codec": codec, "image": image, **found})
+    return pd.DataFrame(rows)
+
+
+def saved(anchor: pd.DataFrame | None, curve: pd.DataFrame) -> float:
+    """BD-rate of one image in per cent, from the points within `WITHIN`.
+
+    Parameters
+    ----------
+    anchor, curve : pandas.DataFrame
+        One codec each: codec, point, bpp, psnr.
+
+    Returns
+    -------
+    float
+        Not a number where a curve is missing, too short, or shares no quality with the other.
+    """
+    if anchor is None:
+        return np.nan
+    try:
+        return bd_rate(_rising(anchor), _rising(curve))
+    except ValueError:
+        return np.nan
 
 
 def report(images: Images, asked: Sequence[str] | None) -> Report:
@@ -159,29 +199,11 @@ def _point(codec: str, point: int, image: np.ndarray) -> tuple | str:
     return image.size, size, 8 * size / image.size, quality, structure, model, *seconds
 
 
-def _delta(anchor: pd.DataFrame | None, curve: pd.DataFrame) -> float:
-    """BD-rate of one image; not a number where there is none."""
-    if anchor is None:
-        return np.nan
-    try:
-        return bd_rate(_rising(anchor), _rising(curve))
-    except ValueError:  # too few points in the range, or none of equal quality
-        return np.nan
-
-
 def _rising(curve: pd.DataFrame) -> pd.DataFrame:
     """Points within the range that add quality for their bytes."""
     curve = curve[curve.bpp.between(*WITHIN) & np.isfinite(curve.psnr)].sort_values("bpp")
     best = curve.psnr.cummax().shift(fill_value=-np.inf)
     return curve[(curve.psnr > best) & ~curve.bpp.duplicated()]
-
-
-def _finite(value: float) -> bool:
-    return bool(np.isfinite(value))
-
-
-def _known(values: Sequence[float]) -> bool:
-    return any(map(_finite, values))
 
 
 def _text(summary: pd.DataFrame, count: int) -> str:

@@ -111,6 +111,34 @@ def figure_text(book: dict, picture: str) -> str:
     return _directive("figure", picture, options, book["caption"].strip())
 
 
+def slider_text(book: dict, picture: str) -> str:
+    """MyST text of a figure with a slider, which `book.js` builds from the frames beside it.
+
+    Parameters
+    ----------
+    book : dict
+        Metadata of the output: as for a figure, and frames and start.
+    picture : str
+        Path of the image file that is seen in the beginning.
+
+    Returns
+    -------
+    str
+    """
+    frames = {
+        "figure": book["name"],
+        "alt": " ".join(book["alt"].split()),
+        "start": book["start"],
+        "frames": [
+            {"label": frame["label"], "src": f"data:image/png;base64,{frame['png']}"}
+            for frame in book["frames"]
+        ],
+    }
+    inside = json.dumps(frames, ensure_ascii=False).replace("<", "\\u003c")
+    script = f'<script type="application/json" class="frames">{inside}</script>'
+    return f"{figure_text(book, picture)}\n\n```{{raw}} html\n{script}\n```"
+
+
 def table_text(book: dict) -> str:
     """MyST text of a numbered table.
 
@@ -135,10 +163,11 @@ def _sort_outputs(
     for output in outputs:
         book = output.get("metadata", {}).get("book")
         kind = book["kind"] if book else None
-        if kind == "figure":
+        if kind in ("figure", "slider"):
             picture = f"_figures/{chapter}/{book['name']}.png"
             write(folder / picture, base64.b64decode(output.data["image/png"]))
-            cells.append(_cell(f"{chapter}-{book['name']}", figure_text(book, picture)))
+            text = (figure_text if kind == "figure" else slider_text)(book, picture)
+            cells.append(_cell(f"{chapter}-{book['name']}", text))
         elif kind == "table":
             cells.append(_cell(f"{chapter}-{book['name']}", table_text(book)))
         elif kind == "provenance":

@@ -52,6 +52,8 @@ _CODECS = {
     "webp": ("WebP", "#AA4499", "h"),
     "htj2k": ("HTJ2K", "#332288", "p"),
     "ae-delta": ("AE + delta", "#882255", "d"),
+    "learned": ("learned, lossless", "#661100", "o"),
+    "hyper": ("learned, lossy", "#5D3A9B", "o"),
 }
 _OTHERS = ["#DDCC77", "#117733", "#332288", "#661100", "#6699CC", "#888888"]
 _MARKERS = ["o", "s", "D", "^", "v", "P", "X"]

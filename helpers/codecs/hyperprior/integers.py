@@ -118,7 +118,7 @@ class IntegerContext:
         first, second, third = self.tell
         x = leaky(_shuffled(_everywhere(x, first)))
         x = leaky(_shuffled(_everywhere(x, second)))
-        return _everywhere(x[: shape[0], : shape[1]], third)
+        return _everywhere(x, third)[: shape[0], : shape[1]]
 
     def _base(self, k, hyper, lower, level):
         rates = np.rint(

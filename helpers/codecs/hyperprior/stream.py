@@ -21,10 +21,17 @@ from helpers.errors import BitstreamError
 from helpers.models.hyperprior.layout import SHRINK, price
 
 TRUST = 20  # answers that the measured chances count as
-_THRIFT = 1.0  # share of the error's price that rounding towards the mean must save in bits
+THRIFT = 1.0  # share of the error's price that rounding towards the mean must save in bits
 
 
-def encode(model: Trained, latents: np.ndarray, side: np.ndarray, level: int) -> bytes:
+def encode(
+    model: Trained,
+    latents: np.ndarray,
+    side: np.ndarray,
+    level: int,
+    trust: int = TRUST,
+    thrift: float = THRIFT,
+) -> bytes:
     """Range code of a picture's latents.
 
     Parameters
@@ -33,8 +40,12 @@ def encode(model: Trained, latents: np.ndarray, side: np.ndarray, level: int) ->
     latents, side : arrays
         From `helpers.codecs.hyperprior.floats.analysed`.
     level : int
+    trust : int
+        As how many answers the measured chances count; another one than `TRUST` cannot be decoded.
+    thrift : float
+        Rounding towards the mean must save this share of the error's price in bits.
     """
-    coder, counters = start_encoder(), symbols.counters(model.chances, TRUST)
+    coder, counters = start_encoder(), symbols.counters(model.chances, trust)
     data = np.zeros(4 * ROOM, np.uint8)
 
     def write(found, scales):
@@ -43,7 +54,7 @@ def encode(model: Trained, latents: np.ndarray, side: np.ndarray, level: int) ->
         data = symbols.code_symbols(coder, data, counters, flat, scales.reshape(-1))
         return flat.reshape(found.shape)
 
-    symbolise(model, latents, side, level, write)
+    symbolise(model, latents, side, level, write, thrift)
     if data.size - coder[POSITION] < 2 * ROOM:
         data = with_room(data)
     return data[: finish(coder, data)].tobytes()
@@ -92,8 +103,13 @@ def decode(model: Trained, payload: bytes, shape: tuple[int, int], level: int) -
 
 
 def symbolise(
-    model: Trained, latents: np.ndarray, side: np.ndarray, level: int, write: Callable
-) -> None:
+    model: Trained,
+    latents: np.ndarray,
+    side: np.ndarray,
+    level: int,
+    write: Callable,
+    thrift: float = THRIFT,
+) -> np.ndarray:
     """Go through the symbols of a picture in the order of the stream.
 
     Parameters
@@ -105,11 +121,18 @@ def symbolise(
     level : int
     write : callable
         ``write(symbols, scales)`` of int64 arrays of one shape; returns the symbols.
+    thrift : float
+        As in `encode`.
+
+    Returns
+    -------
+    (h, w, 256) float32 array
+        What a decoder will make of them, in grey levels.
     """
     steps = model.context.steps[level]
     values = latents / steps
     bits = symbols.costs(model.chances)
-    worth = _THRIFT * price(level / (LEVELS - 1)) * steps**2
+    worth = thrift * price(level / (LEVELS - 1)) * steps**2
 
     def code(bands, rows, columns, mean, scale):
         wanted = values[rows, columns, bands] - mean / 2.0**MEAN_BITS
@@ -117,7 +140,8 @@ def symbolise(
 
     mean, scale = model.side
     side = write(side - mean, np.broadcast_to(scale, side.shape).copy()) + mean
-    model.context.walk(side, level, latents.shape[:2], code)
+    found = model.context.walk(side, level, latents.shape[:2], code)
+    return model.context.dequantised(found, level)
 
 
 def _thrifty(wanted, scale, bits, worth):
