@@ -23,8 +23,8 @@ OWN = [
     "shrink",
     pytest.param("ae-delta", marks=pytest.mark.slow),
 ]
-# whose checksum of the pixels refuses all forged payloads; see test_codecs_learned_damage for those
-CHECKED = ["learned"]
+# whose forged payloads have tests of their own: test_codecs_learned_damage, test_codecs_hyperprior
+CHECKED = ["learned", "hyper"]
 # without a checksum of the pixels, or none of the forged streams would decode
 OPTIONS = {"ae-delta": {"model": "tiny-dense", "delta": "float8"}}
 

@@ -43,8 +43,8 @@ class HyperCodec(ImageCodec):
     Notes
     -----
     Sides are padded to multiples of 16 by repeating the edge. Images of 16 bits are mapped from
-    their darkest and brightest value to 0..255 without rounding. Taught in the second half of
-    *Beyond the papers*.
+    their darkest and brightest value to 0..255 without rounding. Taught in
+    *Beyond the papers: a lossy codec that learns*.
     """
 
     codec_id: ClassVar[str] = "hyper"
@@ -71,7 +71,8 @@ class HyperCodec(ImageCodec):
         unit = window.to_unit(image) * np.float32(255) - MIDDLE
         unit = np.pad(unit, [(0, -side % BLOCK) for side in image.shape], mode="edge")
         latents, side = analysed(model, unit, self.level)
-        return bytes([self.level]) + window.store(image) + encode(model, latents, side, self.level)
+        payload, _ = encode(model, latents, side, self.level)
+        return bytes([self.level]) + window.store(image) + payload
 
     def expand(self, payload: bytes, header: Header) -> np.ndarray:
         """Decode a payload."""

@@ -15,7 +15,8 @@ means       2**-8 of the quantisation step
 scales      eighths of an octave, from a 16th of a step
 =========== ==========================================
 
-Taught in the section "Chances that every machine agrees on" of *Beyond the papers*.
+Taught in the section "Chances that every machine agrees on" of
+*Beyond the papers: a lossy codec that learns*.
 """
 
 from collections.abc import Callable, Mapping

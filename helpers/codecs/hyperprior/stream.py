@@ -31,7 +31,7 @@ def encode(
     level: int,
     trust: int = TRUST,
     thrift: float = THRIFT,
-) -> bytes:
+) -> tuple[bytes, np.ndarray]:
     """Range code of a picture's latents.
 
     Parameters
@@ -44,6 +44,12 @@ def encode(
         As how many answers the measured chances count; another one than `TRUST` cannot be decoded.
     thrift : float
         Rounding towards the mean must save this share of the error's price in bits.
+
+    Returns
+    -------
+    payload : bytes
+    latents : (h, w, 256) float32 array
+        What a decoder will make of it, in grey levels.
     """
     coder, counters = start_encoder(), symbols.counters(model.chances, trust)
     data = np.zeros(4 * ROOM, np.uint8)
@@ -54,10 +60,10 @@ def encode(
         data = symbols.code_symbols(coder, data, counters, flat, scales.reshape(-1))
         return flat.reshape(found.shape)
 
-    symbolise(model, latents, side, level, write, thrift)
+    made = symbolise(model, latents, side, level, write, thrift)
     if data.size - coder[POSITION] < 2 * ROOM:
         data = with_room(data)
-    return data[: finish(coder, data)].tobytes()
+    return data[: finish(coder, data)].tobytes(), made
 
 
 def decode(model: Trained, payload: bytes, shape: tuple[int, int], level: int) -> np.ndarray:

@@ -57,14 +57,17 @@ def _train_lossy(args: argparse.Namespace) -> int:
 
 def add_reference(parser: argparse.ArgumentParser) -> None:
     """Add the options of the reference run."""
-    parser.add_argument("--limit", type=positive, help="at most this many images a source")
+    parser.add_argument("--codec", choices=("lossless", "lossy"), default="lossless")
+    parser.add_argument("--limit", type=positive, help="at most this many images a set")
 
 
 def reference(args: argparse.Namespace) -> int:
-    """Measure the shipped codec on held-out images."""
-    from helpers.experiments.beyond import reference as experiment
-
+    """Measure a shipped codec on held-out images."""
     _refuse_sources(args)
+    if args.codec == "lossy":
+        from helpers.experiments.beyond import lossy_reference as experiment
+    else:
+        from helpers.experiments.beyond import reference as experiment
     file = experiment.run(args.limit)
     print(f"Written: reference/results/{file.name}")
     return 0

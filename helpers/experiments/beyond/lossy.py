@@ -25,13 +25,13 @@ STEPS = 100  # of an epoch: the data are endless
 RECIPE = Schedule(epochs=160, batch=8, learning_rate=1e-3, measure_every=10, checkpoint_every=5)
 MUON = 0.01  # learning rate of the convolutions
 WARM = 200  # steps in which both rates rise
-DECAY = 0.4  # share of the epochs at the end in which they fall to 0
+DECAY = 0.4  # share of the epochs at the end in which they fall to 0, and latents are rounded
 EXACT = 0.05  # share of the epochs at the end that are computed in float32, the others in bfloat16
 SPREAD_FROM = 200  # batches
 HELD_OUT = 64  # crops that are watched
 _LAST = (".last.", ".out.", "ask.4")  # layers with an output that means something by itself
 
-Loss = Callable[[network.Hyperprior, Tensor, Tensor], Tensor]
+Loss = Callable[[network.Hyperprior, Tensor, Tensor, bool], Tensor]
 
 
 def train(
@@ -89,9 +89,9 @@ def train(
     return weights.save(weighed, out, about)
 
 
-def squared(net: network.Hyperprior, pictures: Tensor, level: Tensor) -> Tensor:
+def squared(net: network.Hyperprior, pictures: Tensor, level: Tensor, rounded: bool) -> Tensor:
     """Logarithm of rate plus priced squared error, so that all rates weigh alike, (N,)."""
-    rate, made = net(pictures, level)
+    rate, made = net(pictures, level, rounded)
     return torch.log2(network.cost(rate, made, pictures, level) + 0.02)
 
 
@@ -122,7 +122,7 @@ def fit(
     schedule : Schedule
         Of epochs of `STEPS` steps; its learning rate is Adam's.
     loss : callable
-        Of network, pictures and rates; (N,).
+        Of network, pictures, rates, and whether the rate is of rounded latents; (N,).
     folder : pathlib.Path, optional
         For checkpoints. A run with more epochs goes on from where the rates had not yet fallen.
 
@@ -142,14 +142,14 @@ def fit(
         if epoch == falling:
             keep(folder, net, optimisers, rows, "flat")
         began, total = time.perf_counter(), 0.0
-        fast = epoch < schedule.epochs * (1 - EXACT)
+        fast, rounded = epoch < schedule.epochs * (1 - EXACT), epoch >= falling
         for step in range(STEPS):
             done = epoch + step / STEPS
             share = min(1, done * STEPS / WARM + 0.01)
             share *= min(1, (1 - done / schedule.epochs) / DECAY)
             for rate, optimiser in zip(rates, optimisers, strict=True):
                 optimiser.param_groups[0]["lr"] = rate * share
-            total += _step(net, next(batches).to(device), optimisers, loss, fast)
+            total += _step(net, next(batches).to(device), optimisers, loss, fast, rounded)
         row = {"epoch": epoch + 1, "loss": total / STEPS, "seconds": time.perf_counter() - began}
         last = epoch + 1 == schedule.epochs
         if last or (epoch + 1) % schedule.measure_every == 0:
@@ -165,10 +165,10 @@ def fit(
     return pd.DataFrame(rows)
 
 
-def _step(net, pictures, optimisers, loss, fast) -> float:
+def _step(net, pictures, optimisers, loss, fast, rounded) -> float:
     level = torch.rand(len(pictures), device=pictures.device)
     with torch.autocast(pictures.device.type, torch.bfloat16, enabled=fast):
-        value = loss(net, pictures, level).mean()
+        value = loss(net, pictures, level, rounded).mean()
     net.zero_grad()
     value.backward()
     nn.utils.clip_grad_norm_(optimisers[0].param_groups[0]["params"], 1.0)
@@ -213,6 +213,6 @@ def _measured(net, held_out: Tensor, loss: Loss) -> float:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         parts = held_out.split(8)
-        found = [loss(net, part, torch.linspace(0, 1, len(part)).to(part)) for part in parts]
+        found = [loss(net, part, torch.linspace(0, 1, len(part)).to(part), True) for part in parts]
     net.train()
     return float(torch.cat(found).mean())

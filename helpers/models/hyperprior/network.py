@@ -3,9 +3,12 @@
 Latents are quantised after they are divided by a step, one for each band and rate (gain units,
 Cui et al. 2021), less a mean that the context model predicts (Minnen et al. 2018). Rounding has no
 slope to follow, so the rate is that of latents with uniform noise added (Balle et al. 2017) and
-the picture is made of rounded ones, whose slope is taken to be 1.
+the picture is made of rounded ones, whose slope is taken to be 1. Towards the end of the training
+the rate is that of rounded latents, too (Guo et al. 2021): a latent that is certain to round to 0
+costs nothing, and with noise it never looks certain.
 
-Taught in the section "One loss for rate and distortion" of *Beyond the papers*.
+Taught in the section "One loss for rate and distortion" of
+*Beyond the papers: a lossy codec that learns*.
 """
 
 import torch
@@ -59,7 +62,9 @@ class Hyperprior(nn.Module):
         correction = self.synthesis(latents / self.spread, linear / UNIT, level)
         return linear + UNIT * correction.float()
 
-    def forward(self, pictures: Tensor, level: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, pictures: Tensor, level: Tensor, rounded: bool = False
+    ) -> tuple[Tensor, Tensor]:
         """Estimate the rate and make the picture.
 
         Parameters
@@ -68,6 +73,8 @@ class Hyperprior(nn.Module):
             Grey levels less 128; sides are multiples of 16.
         level : (N,) float tensor
             Rate, 0 (fewest bits) to 1.
+        rounded : bool
+            Count the bits of rounded latents, as the codec will, and not of noisy ones.
 
         Returns
         -------
@@ -78,27 +85,23 @@ class Hyperprior(nn.Module):
         step = self.step(level)
         with torch.autocast(latents.device.type, enabled=False):
             side = self.context.hyper_latent(latents / self.spread, level)
-            bits = self.side_bits(_noisy(side)).sum((1, 2, 3))
             hyper = self.context.hyper(_rounded(side), level, latents.shape[2:])
-            known = latents + step * _noise(latents)
-            decoded = []
+            symbols = _rounded if rounded else _noisy
+            bits = self.side_bits(symbols(side)).sum((1, 2, 3))
+            known, made = latents + step * _noise(latents), []
             for k, (start, size) in enumerate(zip(STARTS, GROUPS, strict=True)):
                 part = slice(start, start + size)
-                unit = self.spread[part] / step[:, part]
-                mean, scale = self.context.group(
-                    k,
-                    hyper,
-                    (known / self.spread)[:, :start],
-                    (known / self.spread)[:, part],
-                    level,
-                )
+                in_steps, unit = latents[:, part] / step[:, part], self.spread[part] / step[:, part]
+                context = (known / self.spread)[:, :start], (known / self.spread)[:, part]
+                mean, scale = self.context.group(k, hyper, *context, level)
                 mean, scale = mean * unit, widened(scale + torch.log2(unit))
-                bits = bits + gaussian_bits(known[:, part] / step[:, part] - mean, scale).sum(
-                    (1, 2, 3)
-                )
-                decoded.append(_rounded(latents[:, part] / step[:, part] - mean) + mean)
-        made = self.synthesise(torch.cat(decoded, 1) * step, level)
-        return bits / pictures[0, 0].numel(), made
+                missed = symbols(in_steps - mean)
+                bits = bits + gaussian_bits(missed, scale).sum((1, 2, 3))
+                made.append((_rounded(in_steps - mean) + mean) * step[:, part])
+                if rounded:  # higher bands see what the decoder will have
+                    known = torch.cat([*made, known[:, start + size :]], 1)
+        picture = self.synthesise(torch.cat(made, 1), level)
+        return bits / pictures[0, 0].numel(), picture
 
     def side_bits(self, side: Tensor) -> Tensor:
         """Bits of each value of the hyper-latent under its channel's normal law."""

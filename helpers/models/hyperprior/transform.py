@@ -6,7 +6,8 @@ adds to the picture that they give back. Both begin at zero, so that an untraine
 a decent one and training only has to find what a fixed transform misses.
 
 Inside, a network works at a quarter, an eighth and a sixteenth of the resolution. Taught in the
-section "Two networks around a cosine transform" of *Beyond the papers*.
+section "Two networks around a cosine transform" of
+*Beyond the papers: a lossy codec that learns*.
 """
 
 import numpy as np
