@@ -98,6 +98,25 @@ def test_cells_read_as_a_person_would_write_them(shown):
     ]
 
 
+def lines(count):
+    return {f"{k} bpp": pyplot.subplots(figsize=(1, 1))[0] for k in range(count)}
+
+
+def test_a_slider_carries_all_its_frames(shown):
+    publish.slider(lines(3), "fig-slide", "Three.", "a line", start=1)
+    data, book = shown[0]
+    assert book["kind"] == "slider" and book["start"] == 1
+    assert [frame["label"] for frame in book["frames"]] == ["0 bpp", "1 bpp", "2 bpp"]
+    assert data["image/png"] == book["frames"][1]["png"]
+    assert not pyplot.get_fignums()
+    for start in (-1, 3):
+        with pytest.raises(ValueError, match="has 3 figures, none has number"):
+            publish.slider(lines(3), "fig-slide", "Three.", "a line", start=start)
+    with pytest.raises(ValueError, match="no alt text"):
+        publish.slider(lines(3), "fig-slide", "Three.", " ", start=0)
+    pyplot.close("all")
+
+
 def test_the_index_can_be_a_column(shown):
     frame = pd.DataFrame({"x": [1.0]}, index=pd.Index(["row"], name="who"))
     publish.table(frame, "tab-index", "Index.", index=True)

@@ -1,5 +1,6 @@
 """Executed notebooks dressed and built: one small book through jupyter-book."""
 
+import json
 from types import SimpleNamespace
 
 import nbformat
@@ -7,7 +8,7 @@ import pytest
 from bs4 import BeautifulSoup
 
 from helpers.book.build import BuildFailed
-from helpers.book.dress import banner, figure_text, table_text
+from helpers.book.dress import banner, figure_text, slider_text, table_text
 from helpers.book.execute import ChapterFailed, Record
 from helpers.book.mathjax import PACKAGE, PARTS, bring_mathjax
 
@@ -143,3 +144,16 @@ def test_no_mathjax_package_leaves_the_settings(tmp_path, monkeypatch):
     config = {}
     assert not bring_mathjax(tmp_path, config)
     assert config == {}
+
+
+def test_a_slider_is_a_figure_with_its_frames_beside_it():
+    frames = [{"label": "0.1 bpp", "png": "AA"}, {"label": "</script> bpp", "png": "BB"}]
+    words = {"name": "fig-a", "caption": "Two.", "alt": "a film", "width": "100%"}
+    text = slider_text({**words, "start": 1, "frames": frames}, "a.png")
+    assert text.startswith(figure_text(words, "a.png"))
+    script = BeautifulSoup(text, "html.parser").find("script", class_="frames")
+    assert text.count("</script>") == 1  # a label cannot end it
+    found = json.loads(script.string)
+    assert (found["figure"], found["start"], found["alt"]) == ("fig-a", 1, "a film")
+    assert found["frames"][0] == {"label": "0.1 bpp", "src": "data:image/png;base64,AA"}
+    assert found["frames"][1]["label"] == "</script> bpp"

@@ -152,9 +152,12 @@ def saved(anchor: pd.DataFrame | None, curve: pd.DataFrame) -> float:
     """
     if anchor is None:
         return np.nan
+    anchor, curve = _rising(anchor), _rising(curve)
+    if min(len(anchor), len(curve)) < 4:
+        return np.nan
     try:
-        return bd_rate(_rising(anchor), _rising(curve))
-    except ValueError:
+        return bd_rate(anchor, curve)
+    except ValueError:  # no quality that both reach
         return np.nan
 
 

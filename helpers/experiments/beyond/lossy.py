@@ -80,7 +80,7 @@ def train(
         "steps": STEPS * len(history),
         "crop": pictures.CROP,
         **cards.fitted(schedule, *images, history),
-        "parameters": sum(values.numel() for values in net.parameters()),
+        "parameters": sum(values.size for values in weighed.values()),  # tables included
         "stored_as": "float16, tables int32",
     }
     about["images_per_second"] = round(

@@ -19,7 +19,7 @@ from helpers.progress import progress
 CROP = 192  # pixels a side of what the network is shown
 TUMOURS_TEST = ("fold4",)  # of the figshare slices, whose patients are known by their fold only
 USUAL = (256, 320, 384, 512)  # sides at which pictures are looked at most
-VIEWS = 10  # of a large picture
+VIEWS = 10  # smaller versions of a large picture
 ALTERED = 0.3  # share of batches whose grey levels are stretched and bent
 
 
@@ -55,25 +55,36 @@ def albums(part: str, limit: int | None = None) -> list[Album]:
     side = ("train", "test").index(part)
     kermany = splits.by_name(load("chest-xray", source="kermany-256"), TEST)[side]
     nih = splits.by_name(load("chest-xray", size=None, source="nih-1024"), NIH_TEST)[side]
-    heads = {
-        source: splits.hold_out(
-            load("brain-mri", source=source, depth=8, slices=64), HEADS[source]
-        )[side]
-        for source in ("open-pack", "open-ms")
-    }
+    lesions = load("brain-mri", source="open-ms", depth=8, slices=64)
     tumours = splits.hold_out(load("brain-mri", size=None, source="figshare"), TUMOURS_TEST)[side]
     reduced_films = sides_of(load("mammography", None, "cbis-ddsm-256"))[2 if side else 0]
-    films = splits.hold_out(load("mammography", 1024, "open-pack", depth=8), HELD_OUT)[side]
+    heads, films = of_the_pack(part)
     found = [
         Album(kermany, 0.25, 200),
         Album(nih, 0.33, 224),
-        Album(heads["open-pack"], 0.16, 200),
-        Album(heads["open-ms"], 0.14, 200),
+        heads,
+        Album(splits.hold_out(lesions, HEADS["open-ms"])[side], 0.14, 200),
         Album(tumours, 0.05, 224),
         Album(reduced_films, 0.04, 200),
-        Album(films, 0.03, 256),
+        films,
     ]
     return [replace(album, images=album.images.spread(limit)) for album in found]
+
+
+def of_the_pack(part: str) -> list[Album]:
+    """Those of the albums that come from the open pack: heads and mammograms.
+
+    Parameters
+    ----------
+    part : {"train", "test"}
+    """
+    side = ("train", "test").index(part)
+    heads = load("brain-mri", source="open-pack", depth=8, slices=64)
+    films = load("mammography", 1024, "open-pack", depth=8)
+    return [
+        Album(splits.hold_out(heads, HEADS["open-pack"])[side], 0.16, 200),
+        Album(splits.hold_out(films, HELD_OUT)[side], 0.03, 256),
+    ]
 
 
 class Crops:
