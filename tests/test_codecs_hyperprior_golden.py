@@ -19,7 +19,14 @@ from helpers.codecs.hyperprior.model import trained
 
 IMAGE = phantom(128)
 LEVELS = (8, 24, 40, 56)
-GOLDEN = {}
+GOLDEN = {
+    "hyper-mse": {
+        8: ("e5eb509e2f389e3425e651cf29fbd046", 348, 32.141),
+        24: ("721c8d3bac3ddd03de5dd1b49e1efdc3", 869, 36.312),
+        40: ("a8c2c7cd5ab6bbe6a6d6f2487ac77ef4", 1991, 42.544),
+        56: ("c59cb402fe68d992aead66ae99d0b6a8", 3532, 49.102),
+    }
+}
 
 
 @pytest.fixture(autouse=True)

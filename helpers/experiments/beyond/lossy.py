@@ -81,7 +81,7 @@ def train(
         "crop": pictures.CROP,
         **cards.fitted(schedule, *images, history),
         "parameters": sum(values.size for values in weighed.values()),  # tables included
-        "stored_as": "float16, tables int32",
+        "stored_as": "float16",
     }
     about["images_per_second"] = round(
         STEPS * schedule.batch / float(history["seconds"].median()), 1
