@@ -34,14 +34,16 @@ def check_card(name):
     assert card["bytes"] == len(data)
     assert card["name"] == name
     stored = load_file(weights.path(name))
-    trained = (  # BatchNorm's averages are not, nor what 8-bit levels are multiplied by
+    # averages of BatchNorm or of bands are not trained, nor tables, nor what levels are multiplied by
+    fixed = ("/moving_", ":scale", "spread")
+    trained = (
         tensor.numel()
         for key, tensor in stored.items()
-        if "/moving_" not in key and not key.endswith(":scale")
+        if tensor.dtype != torch.int32 and not any(part in key for part in fixed)
     )
     assert card["parameters"] == sum(trained)
     kinds = [getattr(torch, kind) for kind in card["stored_as"].split(" and ")]
-    assert kinds in ([torch.float16], [torch.int8, torch.float16])
+    assert kinds in ([torch.float16], [torch.int8, torch.float16], [torch.float16, torch.int32])
     assert {tensor.dtype for tensor in stored.values()} == set(kinds)
     assert all(tensor.isfinite().all() for tensor in stored.values())
 

@@ -80,8 +80,8 @@ def train(
         "steps": STEPS * len(history),
         "crop": pictures.CROP,
         **cards.fitted(schedule, *images, history),
-        "parameters": sum(values.size for values in weighed.values()),  # tables included
-        "stored_as": "float16",
+        "parameters": sum(values.numel() for values in net.parameters()),
+        "stored_as": "float16 and int32",
     }
     about["images_per_second"] = round(
         STEPS * schedule.batch / float(history["seconds"].median()), 1
