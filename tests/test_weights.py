@@ -34,7 +34,7 @@ def check_card(name):
     assert card["bytes"] == len(data)
     assert card["name"] == name
     stored = load_file(weights.path(name))
-    # averages of BatchNorm or of bands are not trained, nor tables, nor what levels are multiplied by
+    # neither averages of BatchNorm or of bands are trained, nor tables, nor scales of levels
     fixed = ("/moving_", ":scale", "spread")
     trained = (
         tensor.numel()
