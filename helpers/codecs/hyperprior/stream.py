@@ -154,7 +154,7 @@ def _thrifty(wanted, scale, bits, worth):
     """Round, or round towards the mean where that saves more bits than the error is worth."""
     nearest = np.rint(wanted)
     smaller = nearest - np.sign(nearest)
-    shift = np.maximum(0, scale // 8 - 6)
+    shift = symbols.shifts(scale)
     size = np.abs(nearest).astype(np.int64) >> shift
     known = (size > 0) & (size < symbols.QUESTIONS) & (shift == 0)
     size = np.where(known, size, 1)

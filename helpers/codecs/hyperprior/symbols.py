@@ -130,6 +130,25 @@ def costs(chances: np.ndarray) -> np.ndarray:
     return bits
 
 
+def shifts(scales: np.ndarray) -> np.ndarray:
+    """`shift_of` of many scales."""
+    return np.maximum(0, scales // 8 - 6)
+
+
+def total_bits(costs: np.ndarray, values: np.ndarray, scales: np.ndarray) -> float:
+    """Bits of all symbols together, before any adaptation.
+
+    Parameters
+    ----------
+    costs : (112, 16) float64 array
+        From `costs`; the largest magnitude stands for those beyond.
+    values, scales : int64 arrays of one shape
+    """
+    shift = shifts(scales)
+    size = np.minimum(np.abs(values) >> shift, QUESTIONS - 1)
+    return float((costs[scales, size] + shift).sum())
+
+
 @cache
 def normal_chances() -> np.ndarray:
     """Chances that a normal law would give, before any were measured: (112, 16) integers."""

@@ -68,7 +68,7 @@ def counted(arrays: Mapping[str, np.ndarray], pictures: Iterable[Tensor]) -> np.
     yes = np.zeros_like(asked)
 
     def write(found, scales):
-        size = np.abs(found) >> np.maximum(0, scales // 8 - 6)
+        size = np.abs(found) >> symbols.shifts(scales)
         for k in range(symbols.QUESTIONS):
             asked[:, k] += np.bincount(scales[size >= k], minlength=SCALES)
             yes[:, k] += np.bincount(scales[size > k], minlength=SCALES)

@@ -109,10 +109,8 @@ def estimated(image: np.ndarray, level: int, name: str = HyperCodec().model) -> 
     total = dict.fromkeys(tables, 0.0)
 
     def write(found, scales):
-        shift = np.maximum(0, scales // 8 - 6)
-        size = np.minimum(np.abs(found) >> shift, symbols.QUESTIONS - 1)
         for key in total:
-            total[key] += float((costs[key][scales, size] + shift).sum())
+            total[key] += symbols.total_bits(costs[key], found, scales)
         return found
 
     stream.symbolise(model, latents, side, level, write)
