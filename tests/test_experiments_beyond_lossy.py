@@ -102,7 +102,7 @@ def test_training_lowers_the_cost_and_resumes_where_it_stopped(few_steps, tmp_pa
 
 def test_kernels_move_with_their_matrices():
     net = small().to(memory_format=torch.channels_last)
-    _, muon = lossy._optimisers(net, 1e-3)
+    _, muon = lossy.optimisers_of(net, 1e-3)
     before = [kernel.detach().clone() for kernel in muon.kernels]
     for kernel in muon.kernels:
         kernel.grad = torch.randn_like(kernel)

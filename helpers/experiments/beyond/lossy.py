@@ -1,5 +1,6 @@
 """Training of the lossy codec's network, resumable."""
 
+import copy
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -12,8 +13,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from helpers import weights
+from helpers.codecs.hyperprior.model import trained
 from helpers.experiments import cards
-from helpers.experiments.beyond import calibration, pictures
+from helpers.experiments.beyond import calibration, pictures, similarity
 from helpers.experiments.beyond.states import keep, taken_up
 from helpers.models.hyperprior import network
 from helpers.models.hyperprior.layout import BANDS, BLOCK
@@ -40,6 +42,7 @@ def train(
     *,
     checkpoints: Path | None = None,
     limit: int | None = None,
+    begin: str | None = None,
 ) -> dict:
     """Train the network on all albums and write the codec's weights and card.
 
@@ -52,6 +55,8 @@ def train(
         Folder from which an interrupted run goes on.
     limit : int, optional
         At most this many pictures an album.
+    begin : str, optional
+        Weights trained for squared error, to go on from for MS-SSIM.
 
     Returns
     -------
@@ -63,19 +68,27 @@ def train(
     torch.manual_seed(schedule.seed)
     crops = pictures.Crops(places["train"], schedule.batch, schedule.seed)
     held_out = next(iter(pictures.Crops(places["test"], HELD_OUT, schedule.seed)))
-    net = network.Hyperprior(spread(iter(crops)))
+    if begin is None:
+        net, loss = network.Hyperprior(spread(iter(crops))), squared
+        lost = {"loss": "log2 of bits a pixel plus lambda times squared error"}
+    else:
+        net = copy.deepcopy(trained(begin).network)
+        loss = similarity.Similarity(similarity.exchange(net, iter(crops)))
+        lost = {"loss": f"log2 of bits a pixel plus lambda times {loss}"}
+        lost["begun_from"] = {begin: weights.sha256(begin).hex()}
     key = cards.key(replace(schedule, epochs=0), images[0], out.stem)
     folder = None if checkpoints is None else checkpoints / key
-    history = fit(net, iter(crops), held_out, schedule, folder=folder)
+    history = fit(net, iter(crops), held_out, schedule, loss, folder)
     net.cpu()
     known = islice(iter(crops), -(-calibration.PICTURES // schedule.batch))
     weighed = calibration.tables(net, [picture[0] for batch in known for picture in batch])
+    muon = MUON * schedule.learning_rate / RECIPE.learning_rate
     about = {
         "name": out.stem,
         "paper": "beyond-the-papers",
-        "loss": "log2 of bits a pixel plus lambda times squared error",
+        **lost,
         "lambda": "8.66 / step^2, step 80 to 2.5 grey levels, drawn anew for each crop",
-        "optimiser": f"Muon ({MUON}) for inner convolutions, Adam for the rest; linear to 0 "
+        "optimiser": f"Muon ({muon:g}) for inner convolutions, Adam for the rest; linear to 0 "
         f"over the last {DECAY:.0%} of the epochs",
         "steps": STEPS * len(history),
         "crop": pictures.CROP,
@@ -133,7 +146,7 @@ def fit(
     """
     device = "cuda" if torch.cuda.is_available() else "cpu"
     net.to(device, memory_format=torch.channels_last).train()
-    optimisers = _optimisers(net, schedule.learning_rate)
+    optimisers = optimisers_of(net, schedule.learning_rate)
     rates = [optimiser.param_groups[0]["lr"] for optimiser in optimisers]
     falling = round(schedule.epochs * (1 - DECAY))
     rows = taken_up(folder, net, optimisers, falling)
@@ -149,7 +162,7 @@ def fit(
             share *= min(1, (1 - done / schedule.epochs) / DECAY)
             for rate, optimiser in zip(rates, optimisers, strict=True):
                 optimiser.param_groups[0]["lr"] = rate * share
-            total += _step(net, next(batches).to(device), optimisers, loss, fast, rounded)
+            total += step_down(net, next(batches).to(device), optimisers, loss, fast, rounded)
         row = {"epoch": epoch + 1, "loss": total / STEPS, "seconds": time.perf_counter() - began}
         last = epoch + 1 == schedule.epochs
         if last or (epoch + 1) % schedule.measure_every == 0:
@@ -165,10 +178,38 @@ def fit(
     return pd.DataFrame(rows)
 
 
-def _step(net, pictures, optimisers, loss, fast, rounded) -> float:
+def step_down(
+    net: network.Hyperprior,
+    pictures: Tensor,
+    optimisers: list[torch.optim.Optimizer],
+    loss: Loss = squared,
+    fast: bool = True,
+    rounded: bool = False,
+) -> float:
+    """One step of the training, at rates drawn at random: the loss before it.
+
+    Parameters
+    ----------
+    net : Hyperprior
+    pictures : (N, 1, H, W) float tensor
+        Grey levels less 128, on the network's device.
+    optimisers : list of torch.optim.Optimizer
+        From `optimisers_of`.
+    loss : callable
+        See `fit`.
+    fast : bool
+        Compute in bfloat16.
+    rounded : bool
+        Of the rate, see `Hyperprior.forward`.
+    """
     level = torch.rand(len(pictures), device=pictures.device)
     with torch.autocast(pictures.device.type, torch.bfloat16, enabled=fast):
         value = loss(net, pictures, level, rounded).mean()
+    return descend(net, value, optimisers)
+
+
+def descend(net: nn.Module, value: Tensor, optimisers: list[torch.optim.Optimizer]) -> float:
+    """Follow the slope of a loss, and return it."""
     net.zero_grad()
     value.backward()
     nn.utils.clip_grad_norm_(optimisers[0].param_groups[0]["params"], 1.0)
@@ -177,7 +218,7 @@ def _step(net, pictures, optimisers, loss, fast, rounded) -> float:
     return float(value.detach())
 
 
-def _optimisers(net: nn.Module, rate: float) -> list[torch.optim.Optimizer]:
+def optimisers_of(net: nn.Module, rate: float) -> list[torch.optim.Optimizer]:
     """Adam for vectors and last layers, Muon (Jordan 2024) for all other convolutions."""
     inner = [
         values
@@ -186,7 +227,7 @@ def _optimisers(net: nn.Module, rate: float) -> list[torch.optim.Optimizer]:
     ]
     others = [values for values in net.parameters() if all(values is not one for one in inner)]
     adam = torch.optim.Adam(others, lr=rate, betas=(0.9, 0.99))
-    return [adam, _KernelMuon(inner, lr=MUON, weight_decay=0.0)]
+    return [adam, _KernelMuon(inner, lr=MUON * rate / RECIPE.learning_rate, weight_decay=0.0)]
 
 
 class _KernelMuon(torch.optim.Muon):
