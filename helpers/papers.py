@@ -98,6 +98,20 @@ def as_table(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(value=values)[list(titles)].rename(columns=titles)
 
 
+def names(path: Path | None = None) -> list[str]:
+    """The papers' names, which are those of their chapters.
+
+    Parameters
+    ----------
+    path : Path, optional
+
+    Returns
+    -------
+    list of str
+    """
+    return list(_papers(path or PAPERS))
+
+
 def load(paper: str, path: Path | None = None) -> list[Claim]:
     """The claims of a paper as objects; see `claims`.
 
@@ -111,10 +125,7 @@ def load(paper: str, path: Path | None = None) -> list[Claim]:
     list of Claim
     """
     path = path or PAPERS
-    try:
-        papers = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (OSError, yaml.YAMLError) as error:
-        raise ValueError(f"{path.name} cannot be read ({error}); restore it.") from error
+    papers = _papers(path)
     if paper not in papers:
         raise ValueError(
             f"{path.name} holds no paper '{paper}'; it holds {', '.join(papers) or 'none'}."
@@ -126,6 +137,13 @@ def load(paper: str, path: Path | None = None) -> list[Claim]:
         problem = f"has the id {min(twice)} twice" if twice else "has no claims"
         raise ValueError(f"In {path.name}, '{paper}' {problem}; each claim needs an id of its own.")
     return found
+
+
+def _papers(path: Path) -> dict:
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (OSError, yaml.YAMLError) as error:
+        raise ValueError(f"{path.name} cannot be read ({error}); restore it.") from error
 
 
 def _claim(paper: str, entry: object, file: str) -> Claim:

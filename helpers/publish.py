@@ -83,6 +83,7 @@ def table(
     caption: str,
     formats: Mapping[str, str] | None = None,
     index: bool = False,
+    rows: pd.DataFrame | None = None,
 ) -> None:
     """Show a table with its caption.
 
@@ -99,6 +100,8 @@ def table(
         integers a comma between thousands.
     index : bool
         Show the row names as the first column too.
+    rows : pandas.DataFrame, optional
+        What other pages may read from this one, unseen here; see `helpers.pages`.
 
     Raises
     ------
@@ -129,6 +132,11 @@ def table(
         "text/plain": texts.to_string(index=False),
     }
     book = {"kind": "table", "name": name, "caption": caption, "markdown": _pipes(texts, numeric)}
+    if rows is not None:
+        book["rows"] = [
+            {column: _plain_value(value) for column, value in row.items()}
+            for row in rows.to_dict("records")
+        ]
     _show(data, book)
     _caption(caption)
 
@@ -224,6 +232,15 @@ def _text(value: Any, form: str | None) -> str:
     if isinstance(value, int | np.integer):
         return f"{value:,}"
     return str(value)
+
+
+def _plain_value(value: Any) -> Any:
+    """A value as JSON can hold it: NaN as null, infinity as text that `float` reads."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not np.isfinite(value):
+        return None if np.isnan(value) else str(value)
+    return value
 
 
 def _pipes(texts: pd.DataFrame, numeric: list[bool]) -> str:

@@ -11,7 +11,7 @@ from typing import TextIO
 from helpers.book.build import Site, build
 from helpers.book.execute import Record, execute, read_record
 from helpers.book.key import chapter_key
-from helpers.book.project import Page, Project
+from helpers.book.project import Page, Project, execution_order
 from helpers.progress import TerminalLine, clock
 
 BUDGET_S = {"smoke": 60, "laptop": 240}  # of a notebook, on two cores that nothing else uses
@@ -44,6 +44,8 @@ def run_notebooks(
 ) -> list[Chapter]:
     """Execute the book's notebooks, those whose results no longer hold.
 
+    A page that speaks of what the others found comes after them; alone it takes what is there.
+
     Parameters
     ----------
     project : Project
@@ -69,7 +71,7 @@ def run_notebooks(
     out = out or sys.stdout
     line = TerminalLine(out) if out.isatty() else None
     chapters = []
-    for page in project.notebooks(only):
+    for page in execution_order(project.notebooks(only)):
         key = chapter_key(project, page, profile)
         record = read_record(project.executed(page, profile))
         fresh = force or record is None or record.key != key

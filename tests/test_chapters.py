@@ -5,9 +5,11 @@ import papermill
 import pytest
 from conftest import ROOT
 
+from helpers import pages, papers
 from helpers.book.execute import read_record
 from helpers.book.project import Project, parameters
 from helpers.runner import run_notebooks
+from helpers.verdicts import NOT, NOT_COMPARABLE, PARTLY, REPRODUCED
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 BOOK = Project.at(ROOT)
@@ -66,6 +68,13 @@ def test_runs_quietly_and_in_little_memory(smoke_project, name):
     ran = [cell for cell in notebook.cells if cell.cell_type == "code" and cell.source.strip()]
     assert ran
     assert all(cell.execution_count for cell in ran)
+
+
+def test_every_claim_of_the_papers_is_judged(smoke_project):
+    for paper in papers.names():
+        run_notebooks(smoke_project, "smoke", only=paper)
+    found = pages.verdicts(smoke_project.executed_folder("smoke"))
+    assert set(found["verdict"]) <= {REPRODUCED, PARTLY, NOT, NOT_COMPARABLE}
 
 
 @pytest.mark.parametrize("name", SMALL_FULL)

@@ -52,7 +52,9 @@ def test_notebooks_are_clean(path):
             assert cell.execution_count is None
         assert set(cell.metadata) <= {"tags"}
     assert notebook.metadata.kernelspec.name == "python3"
-    assert set(notebook.metadata) <= {"kernelspec", "language_info"}
+    assert set(notebook.metadata) <= {"kernelspec", "language_info", "book"}
+    # a page that speaks of the others; see helpers.pages
+    assert notebook.metadata.get("book", {"after": "all"}) == {"after": "all"}
 
 
 def test_kinds_and_sizes_of_files():

@@ -105,7 +105,9 @@ def execute(
         cells = len(_read(page.path).cells) + bool(parameters)  # papermill injects one
         watch = _Watch(page.title, cells, work / "progress", show)
         problem = None
-        with _environment(work), watch:
+        # a page that speaks of the others is told where they are; see `helpers.pages`
+        told = {"BOOK_PAGES": str(project.executed_folder(profile))} if page.after_all else {}
+        with _environment(work, told), watch:
             try:
                 _papermill(page, output, parameters, profile, work, watch)
             except Exception as error:
@@ -242,7 +244,7 @@ def _papermill(
 
 
 @contextlib.contextmanager
-def _environment(work: Path) -> Iterator[None]:
+def _environment(work: Path, told: dict[str, str]) -> Iterator[None]:
     """Environment variables of the kernel, which inherits them from this process."""
     changes = {
         "BOOK_PROGRESS": str(work / "progress"),
@@ -250,6 +252,7 @@ def _environment(work: Path) -> Iterator[None]:
         "JUPYTER_PREFER_ENV_PATH": "1",  # this environment's kernel, not one of the same name
         "TF_CPP_MIN_LOG_LEVEL": "3",
         "PYTHONHASHSEED": "0",
+        **told,
     }
     before = {name: os.environ.get(name) for name in changes}
     os.environ.update(changes)

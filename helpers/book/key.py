@@ -8,6 +8,7 @@ from pathlib import Path
 
 import nbformat
 
+from helpers.book.execute import record_path
 from helpers.book.project import Page, Project
 
 # a change to these changes no result
@@ -20,7 +21,8 @@ def chapter_key(project: Project, page: Page, profile: str) -> str:
 
     That is: the notebook's cells, its parameters in this profile, the sources of `helpers`
     (the pinned open pack among them), the files below ``$MEDCODEC_DATA`` (name, size and
-    time), ``reference/``, the papers' claims, the pinned versions and Python's own.
+    time), ``reference/``, the papers' claims, the pinned versions and Python's own. For a page
+    that speaks of the others it is also what the last run of each of them left.
 
     Parameters
     ----------
@@ -46,7 +48,17 @@ def chapter_key(project: Project, page: Page, profile: str) -> str:
         digest.update(hashlib.sha256(path.read_bytes()).digest())
     for line in _listing(os.environ.get("MEDCODEC_DATA")):
         digest.update(line.encode())
+    if page.after_all:
+        for other in project.notebooks():
+            if not other.after_all:
+                digest.update(f"{other.name}\0".encode() + _last_run(project, other, profile))
     return digest.hexdigest()
+
+
+def _last_run(project: Project, page: Page, profile: str) -> bytes:
+    """The record of a page's run, which no second run writes alike; empty where there is none."""
+    record = record_path(project.executed(page, profile))
+    return record.read_bytes() if record.is_file() else b""
 
 
 def _sources(root: Path) -> list[Path]:

@@ -40,6 +40,17 @@ class Page:
         return self.name.removeprefix("book/")
 
     @property
+    def after_all(self) -> bool:
+        """Whether the page speaks of what the others found, and so is executed after them.
+
+        Its notebook says so in its metadata: ``"book": {"after": "all"}``.
+        """
+        if not self.is_notebook:
+            return False
+        metadata = nbformat.read(self.path, as_version=4).metadata
+        return metadata.get("book", {}).get("after") == "all"
+
+    @property
     def title(self) -> str:
         """The last part of the path, which is how people name a chapter."""
         return self.name.rpartition("/")[2]
@@ -106,7 +117,7 @@ class Project:
         return pages
 
     def notebooks(self, only: str | None = None) -> list[Page]:
-        """The pages that are executed.
+        """The pages that are executed, in reading order; see `execution_order`.
 
         Parameters
         ----------
@@ -128,9 +139,13 @@ class Project:
             raise ValueError(f"No notebook is called '{only}'; the book has: {known}.")
         return chosen
 
+    def executed_folder(self, profile: str) -> Path:
+        """Where the executed notebooks of a profile are kept."""
+        return self.build / "notebooks" / profile
+
     def executed(self, page: Page, profile: str) -> Path:
         """Where the executed notebook of a page is kept."""
-        return self.build / "notebooks" / profile / f"{page.name}.ipynb"
+        return self.executed_folder(profile) / f"{page.name}.ipynb"
 
     def overrides(self, page: Page, profile: str) -> dict[str, Any]:
         """What ``profiles.yml`` changes in a notebook's parameters.
@@ -193,6 +208,20 @@ class Project:
             for button in ("use_repository_button", "use_edit_page_button", "use_issues_button"):
                 (config.get("html") or {}).pop(button, None)
         return config
+
+
+def execution_order(pages: list[Page]) -> list[Page]:
+    """Pages as they are executed: those that speak of the others last, else as they were.
+
+    Parameters
+    ----------
+    pages : list of Page
+
+    Returns
+    -------
+    list of Page
+    """
+    return sorted(pages, key=lambda page: page.after_all)
 
 
 def parameters(notebook: Path) -> dict[str, Any]:
