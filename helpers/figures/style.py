@@ -99,6 +99,16 @@ def label(name: str) -> str:
     return _CODECS[key][0] if key in _CODECS else name
 
 
+def names() -> list[str]:
+    """Ids of all codecs that have a colour, a marker and a name of their own.
+
+    Returns
+    -------
+    list of str
+    """
+    return list(_CODECS)
+
+
 def known(name: str) -> bool:
     """Whether a name is that of one of the book's codecs, with a colour of its own.
 

@@ -21,6 +21,7 @@ MODELS = {
     "CNN 2.0": "delta-cnn2",
     "CNN 3.0": "delta-cnn3",
 }
+COIFLET_BYTES = 512  # of the wavelet codec, where it stands in for a latent
 # (latent, delta, coders): the paper's two conventions, and what the book would do instead.
 SETTINGS = (
     ("float32", "exact", tuple(residual.CODERS)),
@@ -218,7 +219,7 @@ def predictors(images: ImageSet, mean_film: np.ndarray, models: Mapping[str, str
         },
         "thumbnail, 11 × 11": lambda film: thumbnail(film, 11),
         "thumbnail, 22 × 22": lambda film: thumbnail(film, 22),
-        "Coiflet, 512 bytes": _wavelet,
+        f"Coiflet, {COIFLET_BYTES} bytes": _wavelet,
         "three neighbours": lambda film: (b"", median_edge(film)),
     }
     rows = []
@@ -264,7 +265,7 @@ def thumbnail(film: np.ndarray, side: int) -> tuple[bytes, np.ndarray]:
 
 
 def _wavelet(film: np.ndarray) -> tuple[bytes, np.ndarray]:
-    codec = codecs.at_rate("wavelet", bpp=8 * 512 / film.size)
+    codec = codecs.at_rate("wavelet", bpp=8 * COIFLET_BYTES / film.size)
     stream = codec.encode(film)
     return stream, codec.decode(stream).astype(np.int64)
 
