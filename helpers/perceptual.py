@@ -51,6 +51,20 @@ def lpips() -> tuple[Metric | None, str]:
     origin : str
         A sentence without its full stop: where the weights came from, or why there are none.
     """
+    found, origin = network()
+    return (None if found is None else _distance(found)), origin
+
+
+def network() -> "tuple[nn.Module | None, str]":
+    """LPIPS as a network to learn from; else as `lpips`.
+
+    Returns
+    -------
+    network : torch.nn.Module
+        Takes two batches (N, 3, H, W) of floats in [-1, 1] and gives (N, 1, 1, 1) distances. None
+        where the weights cannot be had.
+    origin : str
+    """
     reasons = []
     for source in (_torchvision_cached, _kept, _fetched):
         try:
@@ -59,7 +73,7 @@ def lpips() -> tuple[Metric | None, str]:
             reasons.append(" ".join(str(error).split()))
         else:
             heads = "the linear heads from torchmetrics"
-            return _distance(_network(state)), f"LPIPS has AlexNet from {origin}, and {heads}"
+            return _network(state), f"LPIPS has AlexNet from {origin}, and {heads}"
     return None, f"LPIPS is left out, as AlexNet cannot be had here ({'; '.join(reasons)})"
 
 

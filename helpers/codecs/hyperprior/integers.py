@@ -109,6 +109,12 @@ class IntegerContext:
             start += size
         return values
 
+    def latents(self, values: np.ndarray, level: int) -> tuple[np.ndarray, np.ndarray]:
+        """The same in 2**-12 grey levels, and in 2**-12 of each band's spread, whole numbers."""
+        grey = values * np.rint(self.steps[level] * _ONE) / 2.0**MEAN_BITS
+        known = values * self.per_spread[level] / 2.0 ** (_UNIT_BITS + MEAN_BITS - FRACTION)
+        return _limited(grey), _limited(known)
+
     def dequantised(self, values: np.ndarray, level: int) -> np.ndarray:
         """Latents in grey levels, float32, from what `walk` returns."""
         return (values * (self.steps[level] / 2.0**MEAN_BITS)).astype(np.float32)
@@ -117,8 +123,8 @@ class IntegerContext:
         plane = np.full((*side.shape[:2], 1), np.rint(level * _ONE / (LEVELS - 1)))
         x = np.concatenate([side * _ONE, plane], 2)
         first, second, third = self.tell
-        x = leaky(_shuffled(_everywhere(x, first)))
-        x = leaky(_shuffled(_everywhere(x, second)))
+        x = leaky(shuffled(_everywhere(x, first)))
+        x = leaky(shuffled(_everywhere(x, second)))
         return _everywhere(x, third)[: shape[0], : shape[1]]
 
     def _base(self, k, hyper, lower, level):
@@ -171,8 +177,9 @@ def _everywhere(values, layer):
     return np.concatenate(parts).reshape(height, width, -1)
 
 
-def _shuffled(values):
-    """Four channels become two by two positions."""
+def shuffled(values: np.ndarray, factor: int = 2) -> np.ndarray:
+    """Channels become positions: (h, w, c f^2) to (f h, f w, c)."""
     height, width, channels = values.shape
-    blocks = values.reshape(height, width, channels // 4, 2, 2).transpose(0, 3, 1, 4, 2)
-    return blocks.reshape(2 * height, 2 * width, channels // 4)
+    parts = values.reshape(height, width, channels // factor**2, factor, factor)
+    parts = parts.transpose(0, 3, 1, 4, 2)
+    return parts.reshape(factor * height, factor * width, channels // factor**2)

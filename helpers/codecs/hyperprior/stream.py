@@ -87,6 +87,11 @@ def decode(model: Trained, payload: bytes, shape: tuple[int, int], level: int) -
     BitstreamError
         If the code ends too early or too late.
     """
+    return model.context.dequantised(decode_steps(model, payload, shape, level), level)
+
+
+def decode_steps(model: Trained, payload: bytes, shape: tuple[int, int], level: int) -> np.ndarray:
+    """Latents of a range code as whole numbers: see `decode`, but in 2**-8 quantisation steps."""
     data = as_buffer(payload)
     coder, counters = start_decoder(data), symbols.counters(model.chances, TRUST)
 
@@ -105,7 +110,7 @@ def decode(model: Trained, payload: bytes, shape: tuple[int, int], level: int) -
     values = model.context.walk(side, level, shape, code)
     if coder[POSITION] < len(payload):
         raise BitstreamError("The payload holds more bytes than the picture needs.")
-    return model.context.dequantised(values, level)
+    return values
 
 
 def symbolise(

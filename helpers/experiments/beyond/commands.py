@@ -5,12 +5,13 @@ import argparse
 from helpers.experiments.commands import positive, scheduled
 
 MODALITIES = ("chest", "mri", "mammography")
-LOSSY = ("hyper-mse",)
+LOSSY = ("hyper-mse", "hyper-msssim")
+PAINTED = ("hific-chest",)
 
 
 def add_train(parser: argparse.ArgumentParser) -> None:
     """Add the options of the training."""
-    parser.add_argument("--network", choices=(*MODALITIES, *LOSSY), required=True)
+    parser.add_argument("--network", choices=(*MODALITIES, *LOSSY, *PAINTED), required=True)
     parser.add_argument("--limit", type=positive, help="at most this many images a source")
 
 
@@ -18,6 +19,8 @@ def train(args: argparse.Namespace) -> int:
     """Train one network and report what came out."""
     if args.network in LOSSY:
         return _train_lossy(args)
+    if args.network in PAINTED:
+        return _train_painter(args)
     from helpers import weights
     from helpers.experiments.beyond import training
 
@@ -39,14 +42,16 @@ def train(args: argparse.Namespace) -> int:
 
 def _train_lossy(args: argparse.Namespace) -> int:
     from helpers import weights
-    from helpers.experiments.beyond import lossy
+    from helpers.experiments.beyond import lossy, similarity
 
     _refuse_sources(args)
+    squared = args.network == LOSSY[0]
     card = lossy.train(
         args.out or weights.own(args.network),
-        scheduled(args, lossy.RECIPE),
+        scheduled(args, lossy.RECIPE if squared else similarity.RECIPE),
         checkpoints=args.checkpoints,
         limit=args.limit,
+        begin=None if squared else LOSSY[0],
     )
     print(
         f"{card['name']}: {card['steps']} steps, {card['images_per_second']} crops/s, held out "
@@ -55,9 +60,28 @@ def _train_lossy(args: argparse.Namespace) -> int:
     return 0
 
 
+def _train_painter(args: argparse.Namespace) -> int:
+    from helpers import weights
+    from helpers.experiments.beyond import hific
+
+    _refuse_sources(args)
+    card = hific.train(
+        args.out or weights.own(args.network),
+        scheduled(args, hific.RECIPE),
+        checkpoints=args.checkpoints,
+        limit=args.limit,
+    )
+    print(
+        f"{card['name']}: level {card['level']}, {card['steps']} steps, "
+        f"{card['images_per_second']} crops/s, held out LPIPS "
+        f"{card['history'][-1]['held_out_loss']:.3f}, {card['bytes']} bytes"
+    )
+    return 0
+
+
 def add_reference(parser: argparse.ArgumentParser) -> None:
     """Add the options of the reference run."""
-    parser.add_argument("--codec", choices=("lossless", "lossy"), default="lossless")
+    parser.add_argument("--codec", choices=("lossless", "lossy", "ablation"), default="lossless")
     parser.add_argument("--limit", type=positive, help="at most this many images a set")
 
 
@@ -66,6 +90,8 @@ def reference(args: argparse.Namespace) -> int:
     _refuse_sources(args)
     if args.codec == "lossy":
         from helpers.experiments.beyond import lossy_reference as experiment
+    elif args.codec == "ablation":
+        from helpers.experiments.beyond import ablation_reference as experiment
     else:
         from helpers.experiments.beyond import reference as experiment
     file = experiment.run(args.limit)

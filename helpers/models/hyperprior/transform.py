@@ -55,6 +55,14 @@ class Level(nn.Module):
         return x * (1 + scale) + shift
 
 
+class Same(nn.Module):
+    """What a `Level` becomes where the rate is always the same and its factors are in weights."""
+
+    def forward(self, x: Tensor, level: Tensor) -> Tensor:
+        """Return the features as they are."""
+        return x
+
+
 class Residual(nn.Module):
     """Two 3x3 convolutions beside the identity; the rate tunes what is between them."""
 
@@ -144,3 +152,31 @@ def _silent(layer: nn.Conv2d) -> nn.Conv2d:
     nn.init.zeros_(layer.weight)
     nn.init.zeros_(layer.bias)
     return layer
+
+
+@torch.no_grad()
+def fixed(part: nn.Module, level: float) -> nn.Module:
+    """Turn an analysis or synthesis for all rates into one for a single rate, in place.
+
+    Parameters
+    ----------
+    part : Analysis or Synthesis
+    level : float
+        From 0 to 1.
+
+    Returns
+    -------
+    torch.nn.Module
+        The same one, which gives what it gave at that level, whatever level it is told.
+    """
+    for block in part.modules():
+        if isinstance(block, Residual) and isinstance(block.level, Level):
+            weight, bias = block.one.weight, block.one.bias
+            told = torch.full((1,), level, device=weight.device)
+            unit = torch.ones(1, weight.shape[0], 1, 1, device=weight.device)
+            shift = block.level(0 * unit, told).reshape(-1)
+            scale = block.level(unit, told).reshape(-1) - shift
+            weight.mul_(scale[:, None, None, None])
+            bias.mul_(scale).add_(shift)
+            block.level = Same()
+    return part
