@@ -19,7 +19,7 @@ import numpy as np
 
 from helpers.codecs.hyperprior.integers import shuffled
 from helpers.models.hyperprior.layout import BANDS, BLOCK, MIDDLE
-from helpers.models.integer import FRACTION, LIMIT, Affine
+from helpers.models.integer import FRACTION, LIMIT, Affine, Matmul
 
 SLOPE = 0.1  # of LeakyReLU: one multiplication, which IEEE 754 rounds alike everywhere
 UNIT = 64  # grey levels that are 1 inside the network
@@ -34,9 +34,11 @@ class IntegerPainter:
     arrays : mapping of str to array
         The state of a `helpers.models.hyperprior.transform.Synthesis` after
         `helpers.models.hyperprior.transform.fixed`, and ``cosines`` (256, 256) in 2**-16.
+    matmul : callable
+        ``matmul(a, b)`` of two float64 matrices; any exact one gives the same picture.
     """
 
-    def __init__(self, arrays: Mapping[str, np.ndarray]):
+    def __init__(self, arrays: Mapping[str, np.ndarray], matmul: Matmul = np.matmul):
         def layer(name, scale=2.0**-FRACTION):
             kernel = np.asarray(arrays[f"{name}.weight"], np.float64).transpose(2, 3, 1, 0)
             kernel = kernel[0, 0] if kernel.shape[0] == 1 else kernel
@@ -47,6 +49,7 @@ class IntegerPainter:
             parts = [f"stacks.{number}.{k}" for k in range(depth)]
             return [(layer(f"{part}.one"), layer(f"{part}.two")) for part in parts]
 
+        self.matmul = matmul
         cosines = np.asarray(arrays["cosines"], np.float64) / 2**COSINE_BITS
         self.blocks = Affine(cosines, np.zeros(BLOCK**2))
         self.first, self.last = layer("first"), layer("last")
@@ -69,26 +72,24 @@ class IntegerPainter:
         """
         grey, latents = _limited(grey), _limited(latents)
         height, width = grey.shape[:2]
-        flat = self.blocks(grey.reshape(-1, BANDS), np.matmul)
+        flat = self.blocks(grey.reshape(-1, BANDS), self.matmul)
         linear = shuffled(flat.reshape(height, width, BLOCK**2), BLOCK)[..., 0]
-        x = _through(self.stacks[2], self.first(latents, np.matmul))
-        x = _through(self.stacks[1], shuffled(_pointwise(self.up[0], x), 2))
-        x = shuffled(_pointwise(self.up[1], x), 2)
-        x = _limited(x + self.seen(_unshuffled(linear, 4), np.matmul))
-        x = _leaky(_through(self.stacks[0], x))
-        total = linear + UNIT * shuffled(self.last(x, np.matmul), 4)[..., 0]
+        x = self._through(2, self.first(latents, self.matmul))
+        x = self._through(1, shuffled(self._pointwise(self.up[0], x)))
+        x = shuffled(self._pointwise(self.up[1], x))
+        x = _limited(x + self.seen(_unshuffled(linear, 4), self.matmul))
+        x = _leaky(self._through(0, x))
+        total = linear + UNIT * shuffled(self.last(x, self.matmul), 4)[..., 0]
         return np.clip(np.rint(total / 2.0**FRACTION) + MIDDLE, 0, 255).astype(np.int64)
 
+    def _through(self, number, x):
+        for one, two in self.stacks[number]:
+            x = _limited(x + two(_leaky(one(x, self.matmul)), self.matmul))
+        return x
 
-def _through(stack, x):
-    for one, two in stack:
-        x = _limited(x + two(_leaky(one(x, np.matmul)), np.matmul))
-    return x
-
-
-def _pointwise(layer, x):
-    flat = layer(x.reshape(-1, x.shape[2]), np.matmul)
-    return flat.reshape(*x.shape[:2], -1)
+    def _pointwise(self, layer, x):
+        flat = layer(x.reshape(-1, x.shape[2]), self.matmul)
+        return flat.reshape(*x.shape[:2], -1)
 
 
 def _leaky(values):

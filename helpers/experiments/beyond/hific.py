@@ -86,11 +86,6 @@ def train(
     key = cards.key(schedule, used["train"], out.stem, weights.sha256(BASE).hex())
     folder = None if checkpoints is None else checkpoints / key
     history = fit(nets, learnt, watched, features, model.network.spread, schedule, folder)
-    arrays = {name: value.numpy() for name, value in nets["painter"].cpu().state_dict().items()}
-    arrays["cosines"] = np.rint(cosines().reshape(BANDS, BLOCK**2).numpy() * 2**COSINE_BITS)
-    arrays["cosines"] = arrays["cosines"].astype(np.int32)
-    arrays["level"] = np.array([level], np.int32)
-    arrays["base"] = np.frombuffer(weights.sha256(BASE), np.uint8).astype(np.int32)
     about = {
         "name": out.stem,
         "paper": "beyond-the-papers",
@@ -108,7 +103,26 @@ def train(
     about["images_per_second"] = round(
         STEPS * schedule.batch / float(history["seconds"].median()), 1
     )
-    return weights.save(arrays, out, about)
+    return weights.save(arrays(nets["painter"].cpu(), level), out, about)
+
+
+def arrays(net: Synthesis, level: int) -> dict[str, np.ndarray]:
+    """What `helpers.codecs.hific` needs: the decoder's state, cosines, level and base.
+
+    Parameters
+    ----------
+    net : Synthesis
+        For a single rate.
+    level : int
+    """
+    found = {name: value.numpy() for name, value in net.state_dict().items()}
+    whole = np.rint(cosines().reshape(BANDS, BLOCK**2).numpy() * 2**COSINE_BITS)
+    base = np.frombuffer(weights.sha256(BASE), np.uint8)
+    return found | {
+        "cosines": whole.astype(np.int32),
+        "level": np.array([level], np.int32),
+        "base": base.astype(np.int32),
+    }
 
 
 def films(part: str, limit: int | None = None) -> list[ImageSet]:
@@ -210,7 +224,9 @@ def fit(
                 optimiser.param_groups[0]["lr"] = rate
             latents, pictures_ = (part.to(device) for part in learnt.draw(schedule.batch, chance))
             total += turn(nets, optimisers, features, latents, pictures_, spread, kernels)
-        parts = dict(zip(("squared", "lpips", "believed", "critic"), total / STEPS, strict=True))
+        parts = dict(
+            zip(("squared", "lpips", "believed", "critic"), (total / STEPS).tolist(), strict=True)
+        )
         row = {"epoch": epoch + 1, **parts, "seconds": time.perf_counter() - began}
         last = epoch + 1 == schedule.epochs
         if last or (epoch + 1) % schedule.measure_every == 0:
@@ -257,7 +273,7 @@ def _measured(net, watched, features, spread, kernels) -> dict[str, float]:
         painted = made(net, latents, spread, kernels)
         error = UNIT**2 * (painted - real).square().mean()
         found.append((float(features(_three(painted), _three(real)).mean()), float(error)))
-    distance, squared = np.mean(found, 0)
+    distance, squared = np.mean(found, 0).tolist()
     return {"held_out_loss": distance, "held_out_squared": squared}
 
 
