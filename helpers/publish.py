@@ -7,7 +7,8 @@ with ``{numref}``; in JupyterLab the same output is simply seen, its caption bel
 
 import base64
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -75,6 +76,53 @@ def slider(
     data = {"image/png": frames[start]["png"], "text/plain": alt}
     _show(data, book | {"frames": frames, "start": start})
     _caption(caption)
+
+
+@dataclass(frozen=True)
+class Card:
+    """One card of `cards`: a picture, and words that lead to another page.
+
+    Parameters
+    ----------
+    title, text : str
+        MyST text; a ``{doc}`` role in the title leads to the page.
+    figure : matplotlib.figure.Figure
+        Of the same size on all cards; it is closed.
+    alt : str
+        What a reader who cannot see the figure needs to know, in plain text.
+    """
+
+    title: str
+    text: str
+    figure: Figure
+    alt: str
+
+
+def cards(shown: Sequence[Card], name: str) -> None:
+    """Show cards side by side where there is room, one below the other on a phone.
+
+    Parameters
+    ----------
+    shown : sequence of Card
+    name : str
+        Of the group; it begins with ``cards-``.
+
+    Raises
+    ------
+    ValueError
+        If the name has another beginning, or a card has no title, text or alt text.
+    """
+    entries = []
+    for card in shown:
+        _check(name, "cards-", card.title and card.text and card.alt)
+        entries.append({"title": card.title, "text": card.text, "alt": card.alt})
+        entries[-1]["png"] = _png(card.figure)
+    rows = (
+        f'<p><img src="data:image/png;base64,{e["png"]}" alt=""><br>{e["title"]}<br>{e["text"]}</p>'
+        for e in entries
+    )
+    data = {"text/html": "".join(rows), "text/plain": "; ".join(e["title"] for e in entries)}
+    _show(data, {"kind": "cards", "name": name, "cards": entries})
 
 
 def table(

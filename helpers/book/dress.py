@@ -13,6 +13,7 @@ from pathlib import Path
 from nbformat import NotebookNode
 from nbformat.v4 import new_markdown_cell
 
+from helpers.book.cards import cards_text
 from helpers.book.execute import Record, write
 from helpers.progress import clock
 
@@ -167,6 +168,11 @@ def _sort_outputs(
             picture = f"_figures/{chapter}/{book['name']}.png"
             write(folder / picture, base64.b64decode(output.data["image/png"]))
             text = (figure_text if kind == "figure" else slider_text)(book, picture)
+            cells.append(_cell(f"{chapter}-{book['name']}", text))
+        elif kind == "cards":
+            text, pictures = cards_text(book, f"_figures/{chapter}")
+            for picture, png in pictures.items():
+                write(folder / picture, base64.b64decode(png))
             cells.append(_cell(f"{chapter}-{book['name']}", text))
         elif kind == "table":
             cells.append(_cell(f"{chapter}-{book['name']}", table_text(book)))
