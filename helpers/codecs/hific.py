@@ -84,6 +84,11 @@ class HificCodec(ImageCodec):
         """First four bytes of the SHA-256 of both weights' SHA-256, one after the other."""
         return hashlib.sha256(weights.sha256(BASE) + weights.sha256(self.model)).digest()[:4]
 
+    @property
+    def level(self) -> int:
+        """Rate of the base codec at which the decoder was trained, 0 to 63."""
+        return _painter(self.model, weights.sha256(self.model))[1]
+
     def paint(self, image: np.ndarray) -> Painted:
         """Code the latents of an image and paint what they say.
 
@@ -102,7 +107,7 @@ class HificCodec(ImageCodec):
                 f"This codec takes at most {MAX_PIXELS} pixels, padding included; cut the image "
                 "into several."
             )
-        model, level = trained(BASE), _painter(self.model, weights.sha256(self.model))[1]
+        model, level = trained(BASE), self.level
         unit = np.pad(
             image.astype(np.float32) - MIDDLE,
             [(0, -side % BLOCK) for side in image.shape],

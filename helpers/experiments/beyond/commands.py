@@ -1,12 +1,19 @@
 """Options of ``python -m helpers train|reference beyond-the-papers``."""
 
 import argparse
+from importlib import import_module
 
 from helpers.experiments.commands import positive, scheduled
 
 MODALITIES = ("chest", "mri", "mammography")
 LOSSY = ("hyper-mse", "hyper-msssim")
 PAINTED = ("hific-chest",)
+REFERENCES = {
+    "lossless": "reference",
+    "lossy": "lossy_reference",
+    "ablation": "ablation_reference",
+    "hific": "hific_reference",
+}
 
 
 def add_train(parser: argparse.ArgumentParser) -> None:
@@ -81,19 +88,14 @@ def _train_painter(args: argparse.Namespace) -> int:
 
 def add_reference(parser: argparse.ArgumentParser) -> None:
     """Add the options of the reference run."""
-    parser.add_argument("--codec", choices=("lossless", "lossy", "ablation"), default="lossless")
+    parser.add_argument("--codec", choices=tuple(REFERENCES), default="lossless")
     parser.add_argument("--limit", type=positive, help="at most this many images a set")
 
 
 def reference(args: argparse.Namespace) -> int:
     """Measure a shipped codec on held-out images."""
     _refuse_sources(args)
-    if args.codec == "lossy":
-        from helpers.experiments.beyond import lossy_reference as experiment
-    elif args.codec == "ablation":
-        from helpers.experiments.beyond import ablation_reference as experiment
-    else:
-        from helpers.experiments.beyond import reference as experiment
+    experiment = import_module(f"helpers.experiments.beyond.{REFERENCES[args.codec]}")
     file = experiment.run(args.limit)
     print(f"Written: reference/results/{file.name}")
     return 0

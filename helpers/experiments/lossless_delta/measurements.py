@@ -7,11 +7,10 @@ import pandas as pd
 
 from helpers import codecs, measure, metrics
 from helpers.codecs import residual
-from helpers.codecs.container import check_decoded, unpack
 from helpers.codecs.delta import DeltaCodec
-from helpers.codecs.entropy import entropy
-from helpers.codecs.residual import difference, undo_difference
+from helpers.codecs.residual import difference
 from helpers.data import ImageSet
+from helpers.experiments.lossless_delta.coded import coded
 from helpers.progress import progress
 
 STANDARDS = ("png", "webp", "jpeg2000", "jpegls", "jpegxl")
@@ -77,21 +76,8 @@ def _streams(film: np.ndarray, model: str, latent: str, delta: str, coders: Sequ
     for coder in coders:
         codec = DeltaCodec(model, coder, latent, delta)
         stream = codec.wrap(film, codec.payload(film, latents, prediction))
-        header, payload = unpack(stream, codec.codec_id)
-        code = payload[1 + len(latents) :]
-        rest = residual.decode(code, film.shape, coder)
-        decoded = undo_difference(rest, prediction, delta)
-        check_decoded(decoded, header)
-        yield {
-            "coder": coder,
-            "bytes": len(stream),
-            "bpp": measure.bits_per_pixel(stream, film),
-            "latent_bpp": measure.bits_per_pixel(latents, film),
-            "delta_bpp": measure.bits_per_pixel(code, film),
-            "entropy": entropy(rest),
-            "max_error": metrics.max_error(film, decoded),
-            "exact": np.array_equal(film, decoded),
-        }
+        start = 1 + len(latents)
+        yield {"coder": coder, **coded(film, codec, stream, start, len(latents), prediction)}
 
 
 def standards(images: ImageSet, names: Sequence[str] = STANDARDS) -> pd.DataFrame:
