@@ -16,8 +16,9 @@ import pandas as pd
 from matplotlib import pyplot
 from matplotlib.figure import Figure
 
+from helpers import cells
+
 DPI = 150
-_DASH = "–"
 
 
 def figure(fig: Figure, name: str, caption: str, alt: str, width: str = "100%") -> None:
@@ -48,7 +49,13 @@ def figure(fig: Figure, name: str, caption: str, alt: str, width: str = "100%") 
 
 
 def slider(
-    figs: Mapping[str, Figure], name: str, caption: str, alt: str, start: int, width: str = "100%"
+    figs: Mapping[str, Figure] | Mapping[tuple[str, str], Figure],
+    name: str,
+    caption: str,
+    alt: str,
+    start: int,
+    width: str = "100%",
+    choose: str = "",
 ) -> None:
     """Show several figures in one place, a slider to go from one to the next.
 
@@ -57,11 +64,14 @@ def slider(
     Parameters
     ----------
     figs : mapping of str to matplotlib.figure.Figure
-        By what the slider says, with units; all of one size. They are closed.
+        By what the slider says, with units; all of one size. They are closed. With `choose`, by
+        a choice and what the slider says, as in ``("JPEG", "0.5 bpp")``.
     name, caption, alt, width : str
         See `figure`; a figure's alt text is this one and what the slider says.
     start : int
         Which of them is seen in the beginning.
+    choose : str
+        What there is to choose, as in ``"Codec"``; a list of choices then stands before the slider.
 
     Raises
     ------
@@ -71,10 +81,13 @@ def slider(
     _check_figure(name, caption, alt)
     if not 0 <= start < len(figs):
         raise ValueError(f"The slider '{name}' has {len(figs)} figures, none has number {start}.")
-    frames = [{"label": label, "png": _png(fig)} for label, fig in figs.items()]
+    frames = []
+    for key, fig in figs.items():
+        choice, label = key if choose else (None, key)
+        frames.append({"label": label, "png": _png(fig)} | ({"choice": choice} if choose else {}))
     book = {"kind": "slider", "name": name, "caption": caption, "alt": alt, "width": width}
     data = {"image/png": frames[start]["png"], "text/plain": alt}
-    _show(data, book | {"frames": frames, "start": start})
+    _show(data, book | {"frames": frames, "start": start} | ({"choose": choose} if choose else {}))
     _caption(caption)
 
 
@@ -132,6 +145,7 @@ def table(
     formats: Mapping[str, str] | None = None,
     index: bool = False,
     rows: pd.DataFrame | None = None,
+    sortable: bool = False,
 ) -> None:
     """Show a table with its caption.
 
@@ -150,6 +164,9 @@ def table(
         Show the row names as the first column too.
     rows : pandas.DataFrame, optional
         What other pages may read from this one, unseen here; see `helpers.pages`.
+    sortable : bool
+        Let readers of the page sort the rows by a column and filter them by words. Numbers that
+        begin a cell are sorted by value.
 
     Raises
     ------
@@ -168,21 +185,28 @@ def table(
         )
     texts = pd.DataFrame(
         {
-            column: [_text(value, formats.get(column)) for value in frame[column]]
+            column: [cells.text(value, formats.get(column)) for value in frame[column]]
             for column in frame.columns
         },
         columns=frame.columns,
         dtype=object,
     )
-    numeric = [_is_numeric(frame[column]) for column in frame.columns]
+    numeric = [cells.is_numeric(frame[column]) for column in frame.columns]
     data = {
         "text/html": texts.to_html(index=False, border=0),
         "text/plain": texts.to_string(index=False),
     }
-    book = {"kind": "table", "name": name, "caption": caption, "markdown": _pipes(texts, numeric)}
+    book = {
+        "kind": "table",
+        "name": name,
+        "caption": caption,
+        "markdown": cells.pipes(texts, numeric),
+    }
+    if sortable:
+        book["sortable"] = True
     if rows is not None:
         book["rows"] = [
-            {column: _plain_value(value) for column, value in row.items()}
+            {column: cells.plain(value) for column, value in row.items()}
             for row in rows.to_dict("records")
         ]
     _show(data, book)
@@ -260,44 +284,3 @@ def _check(name: str, prefix: str, caption: str) -> None:
         raise ValueError(f"The name '{name}' must begin with '{prefix}', then say what is shown.")
     if not caption.strip():
         raise ValueError(f"'{name}' has no caption; say in one sentence what to see in it.")
-
-
-def _is_numeric(column: pd.Series) -> bool:
-    return pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
-
-
-def _text(value: Any, form: str | None) -> str:
-    if isinstance(value, bool | np.bool_):
-        return "yes" if value else "no"
-    if value is None or value is pd.NA or (isinstance(value, float) and np.isnan(value)):
-        return _DASH
-    if isinstance(value, float | np.floating) and np.isinf(value):
-        return "∞" if value > 0 else "−∞"
-    if form is not None:
-        return form.format(value)
-    if isinstance(value, float | np.floating):
-        return f"{value:.2f}"
-    if isinstance(value, int | np.integer):
-        return f"{value:,}"
-    return str(value)
-
-
-def _plain_value(value: Any) -> Any:
-    """A value as JSON can hold it: NaN as null, infinity as text that `float` reads."""
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float) and not np.isfinite(value):
-        return None if np.isnan(value) else str(value)
-    return value
-
-
-def _pipes(texts: pd.DataFrame, numeric: list[bool]) -> str:
-    """Write a frame of texts as a pipe table of Markdown."""
-
-    def row(cells) -> str:
-        clean = (" ".join(str(cell).split()).replace("|", r"\|") for cell in cells)
-        return "| " + " | ".join(clean) + " |"
-
-    rule = ["---:" if right else ":---" for right in numeric]
-    body = (row(cells) for cells in texts.itertuples(index=False, name=None))
-    return "\n".join([row(texts.columns), row(rule), *body])

@@ -26,7 +26,7 @@ def show(data, **book):
 show({{"image/png": "{PIXEL}", "text/plain": "a pixel"}}, kind="figure", name="fig-pixel",
      caption=r"One pixel, $x_{{1}} = 2$, as in {{cite:p}}`one`.", alt='A "pixel": # black')
 show({{"text/markdown": "Lab" + "Caption"}}, kind="lab")
-show({{"text/html": "<table></table>"}}, kind="table", name="tab-pixel",
+show({{"text/html": "<table></table>"}}, kind="table", name="tab-pixel", sortable=True,
      caption=r"Values $\\{{a, b\\}}$ of {{cite:t}}`one`",
      markdown="| a | b |\\n|--:|:--|\\n| 1 | 2 |")
 show({{"text/plain": ""}}, kind="provenance", name="brain-mri", source="open-pack", images=3,

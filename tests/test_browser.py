@@ -5,6 +5,9 @@ from urllib.parse import unquote, urldefrag
 
 import browser
 import pytest
+from conftest import ROOT
+
+from helpers.book import dress
 
 
 def nowhere():
@@ -124,6 +127,81 @@ def test_search_finds_spiht(page, address):
     page.wait_for_url("**/book/**")
     assert "SPIHT" in page.locator("article").inner_text()
     complain(errors)
+
+
+SCRIPT = (ROOT / "book" / "_static" / "book.js").read_text(encoding="utf-8")
+STYLE = (ROOT / "book" / "_static" / "book.css").read_text(encoding="utf-8")
+BOARD = """<table class="sortable table"><caption>Board</caption>
+<thead><tr><th class="head"><p>Codec</p></th><th class="head"><p>Saved (%)</p></th></tr></thead>
+<tbody><tr><td>JPEG</td><td>39.2 [30, 1,000]</td></tr><tr><td>AVIF</td><td>-8.5 [-9, -7]</td></tr>
+<tr><td>AE</td><td>–</td></tr><tr><td>JPEG XL</td><td>1,200</td></tr></tbody></table>"""
+PIXELS = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"
+
+
+def with_parts(page, body):
+    """A page of the book's own script and style, and nothing else."""
+    page.set_content(
+        f"""<!DOCTYPE html><html lang="en" data-theme="light"><head><title>Parts</title>
+        <script>{SCRIPT}</script><style>:root {{ --pst-color-text-muted: #48566b;
+        --pst-color-text-base: #222832; --pst-color-background: #fff }} {STYLE}</style></head>
+        <body><main><h1>Parts</h1>{body}</main></body></html>"""
+    )
+
+
+def test_a_table_is_sorted_and_filtered_by_keyboard(page):
+    with_parts(page, BOARD)
+
+    def shown():
+        return [row.inner_text().split("\t")[0] for row in page.locator("tbody tr:visible").all()]
+
+    field = page.get_by_label("Only rows with")
+    assert page.locator(".filter output").inner_text() == "4 of 4 rows"
+    page.keyboard.press("Tab")
+    page.keyboard.type("jpeg")
+    assert shown() == ["JPEG", "JPEG XL"]
+    page.keyboard.type(" xl")
+    assert shown() == ["JPEG XL"]
+    assert page.locator(".filter output").inner_text() == "1 of 4 rows"
+    field.fill("")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    heads = page.locator("th")
+    assert shown() == ["AVIF", "JPEG", "JPEG XL", "AE"]  # by value; what is not known comes last
+    assert heads.nth(1).get_attribute("aria-sort") == "ascending"
+    page.keyboard.press("Space")
+    assert shown() == ["JPEG XL", "JPEG", "AVIF", "AE"]
+    assert heads.nth(1).get_attribute("aria-sort") == "descending"
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("Enter")
+    assert shown() == ["AE", "AVIF", "JPEG", "JPEG XL"]
+    assert heads.nth(1).get_attribute("aria-sort") is None
+    complain(browser.violations(page, browser.LIGHT))
+
+
+def test_a_slider_goes_through_the_frames_of_the_chosen_codec(page):
+    book = {"name": "fig-a", "caption": "Two.", "alt": "a film.", "width": "100%"}
+    book |= {"start": 1, "choose": "Codec"}
+    frames = [("JPEG", "0.1"), ("JPEG", "0.2"), ("AVIF", "0.1"), ("AVIF", "0.2")]
+    book["frames"] = [
+        {"choice": choice, "label": f"{rate} bpp", "png": f"{n}"}
+        for n, (choice, rate) in enumerate(frames)
+    ]
+    script = dress.slider_text(book, "a.png").split("```{raw} html\n")[1].removesuffix("```")
+    with_parts(page, f'<figure id="fig-a"><img src="{PIXELS}" alt="a film."></figure>{script}')
+    image, slider = page.locator("img"), page.locator("input[type=range]")
+    assert image.get_attribute("alt") == "a film. Now: JPEG, 0.2 bpp."
+    page.keyboard.press("Tab")
+    page.keyboard.type("AV")
+    assert page.get_by_label("Codec").input_value() == "AVIF"
+    assert image.get_attribute("alt") == "a film. Now: AVIF, 0.2 bpp."
+    page.keyboard.press("Tab")
+    page.keyboard.press("ArrowLeft")
+    assert image.get_attribute("alt") == "a film. Now: AVIF, 0.1 bpp."
+    assert image.get_attribute("src").endswith(",2")
+    assert slider.get_attribute("aria-valuetext") == "AVIF, 0.1 bpp"
+    assert browser.stuck_sliders(page) == []
+    complain(browser.violations(page, browser.LIGHT))
 
 
 def test_the_checks_see_what_is_wrong(page):

@@ -117,6 +117,29 @@ def test_a_slider_carries_all_its_frames(shown):
     pyplot.close("all")
 
 
+def test_a_slider_with_a_choice(shown):
+    figs = {(codec, rate): fig for codec in "ab" for rate, fig in lines(2).items()}
+    publish.slider(figs, "fig-slide", "Four.", "a line", start=2, choose="Codec")
+    book = shown[0][1]
+    assert book["choose"] == "Codec"
+    found = [(frame["choice"], frame["label"]) for frame in book["frames"]]
+    assert found == [("a", "0 bpp"), ("a", "1 bpp"), ("b", "0 bpp"), ("b", "1 bpp")]
+
+
+def test_what_a_table_asks_of_the_page(shown):
+    frame = pd.DataFrame({"x": [1.0]})
+    publish.table(frame, "tab-still", "Still.")
+    rows = pd.DataFrame({"id": ["one", "two"], "value": [math.nan, math.inf], "n": [1, 2]})
+    publish.table(frame, "tab-sorted", "Sorted.", sortable=True, rows=rows)
+    books = [book for _, book in shown if book["kind"] == "table"]
+    assert not {"sortable", "rows"} & set(books[0])
+    assert books[1]["sortable"]
+    assert books[1]["rows"] == [
+        {"id": "one", "value": None, "n": 1},
+        {"id": "two", "value": "inf", "n": 2},
+    ]
+
+
 def test_the_index_can_be_a_column(shown):
     frame = pd.DataFrame({"x": [1.0]}, index=pd.Index(["row"], name="who"))
     publish.table(frame, "tab-index", "Index.", index=True)

@@ -38,6 +38,7 @@ def test_small_book(tiny, monkeypatch):
     assert figure.find(class_="caption-number").text.strip() == "Figure 1"
     assert "One pixel, \\(x_{1} = 2\\), as in [One, 2020]" in figure.figcaption.text
     table = article.find("table", id="tab-pixel")
+    assert "sortable" in table["class"]
     assert table.find(class_="caption-number").text.strip() == "Table 1"
     assert "\\(\\{a, b\\}\\) of One [2020]" in table.caption.text
     assert [cell.text for cell in table.tbody.find_all("td")] == ["1", "2"]
@@ -95,8 +96,11 @@ def test_figure_and_table_directives():
     )
     assert text.startswith("~~~~{figure} a.png\n")
     assert ':alt: "two lines"' in text
-    text = table_text({"name": "tab-a", "caption": "one\ntwo", "markdown": "| a |\n|---|"})
+    words = {"name": "tab-a", "caption": "one\ntwo", "markdown": "| a |\n|---|"}
+    text = table_text(words)
     assert text.startswith("~~~{table} one two\n:name:")
+    assert ":class:" not in text
+    assert ':class: "sortable"' in table_text({**words, "sortable": True})
 
 
 def test_banner_escapes_and_merges():

@@ -131,9 +131,13 @@ def slider_text(book: dict, picture: str) -> str:
         "alt": " ".join(book["alt"].split()),
         "start": book["start"],
         "frames": [
-            {"label": frame["label"], "src": f"data:image/png;base64,{frame['png']}"}
+            {
+                **{key: value for key, value in frame.items() if key != "png"},
+                "src": f"data:image/png;base64,{frame['png']}",
+            }
             for frame in book["frames"]
         ],
+        **({"choose": book["choose"]} if "choose" in book else {}),
     }
     inside = json.dumps(frames, ensure_ascii=False).replace("<", "\\u003c")
     script = f'<script type="application/json" class="frames">{inside}</script>'
@@ -153,7 +157,10 @@ def table_text(book: dict) -> str:
     str
     """
     caption = " ".join(book["caption"].split())  # a directive's argument is one line
-    return _directive("table", caption, {"name": book["name"]}, book["markdown"].strip())
+    options = {"name": book["name"]}
+    if book.get("sortable"):
+        options["class"] = "sortable"  # `book.js` looks for it
+    return _directive("table", caption, options, book["markdown"].strip())
 
 
 def _sort_outputs(
