@@ -2,12 +2,15 @@
 
 import json
 
+import nbformat
 import numpy as np
 import pytest
+from conftest import ROOT
 from matplotlib import pyplot
 
 from helpers import publish
 from helpers.book.cards import cards_text
+from helpers.book.project import Project
 from helpers.errors import DataError
 from helpers.experiments import results
 from helpers.experiments.front import numbers, pictures
@@ -62,6 +65,21 @@ def test_specks_stand_in_the_tissue_and_not_in_what_is_enlarged():
     assert before.max() > 1.05 * BRIGHT
     assert after.max() - BRIGHT < 0.5 * (before.max() - BRIGHT)
     pyplot.close(figure)
+
+
+def test_the_front_page_shows_no_code_and_speaks_of_all_pages():
+    book = Project.at(ROOT)
+    front = book.pages()[0]
+    assert front.name == "book/index"
+    assert front.after_all
+    cells = nbformat.read(front.path, as_version=4).cells
+    source = [cell for cell in cells if cell.cell_type == "code"]
+    assert source
+    assert all("remove-input" in cell.metadata.get("tags", []) for cell in source)
+    words = "\n".join(cell.source for cell in source)
+    for page in book.notebooks():
+        if page.name != front.name:
+            assert f'"{page.title}": ' in words, f"the map says nothing of {page.title}"
 
 
 def card(**changes):

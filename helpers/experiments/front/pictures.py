@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 
 from helpers import codecs, metrics
@@ -132,6 +133,30 @@ def lesion(film: np.ndarray, seed: int) -> Figure:
     _grey(axes[0, 0], with_specks, peak, "specks of calcium", black=float(patch.min()))
     title = "from a quarter of the size"
     _grey(axes[0, 1], large, peak, title, black=float(patch.min()))
+    return figure
+
+
+def trade(frame: pd.DataFrame) -> Figure:
+    """Time to decode over size, one mark a codec.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        Columns codec, bpp, decode_s (seconds).
+    """
+    figure, grid = style.new(height=3.6)
+    axes = grid[0, 0]
+    for row in frame.itertuples():
+        axes.plot(row.bpp, 1000 * row.decode_s, ls="", ms=10, **style.look(row.codec))
+        axes.annotate(
+            style.label(row.codec),
+            (row.bpp, 1000 * row.decode_s),
+            xytext=(9, 0),
+            textcoords="offset points",
+            va="center",
+        )
+    axes.set(yscale="log", xlabel=style.AXES["bpp"], ylabel="time to decode (ms)")
+    axes.margins(x=0.2, y=0.15)
     return figure
 
 
