@@ -13,6 +13,7 @@ REFERENCES = {
     "lossy": "lossy_reference",
     "ablation": "ablation_reference",
     "hific": "hific_reference",
+    "msssim": "similarity_reference",
 }
 
 
