@@ -200,19 +200,22 @@ def fit(
     return pd.DataFrame(journal.rows)
 
 
-def matrix_rate(side: int | None = None) -> float:
+def matrix_rate(side: int | None = None, dtype: torch.dtype | None = None) -> float:
     """Measured speed of a plain matrix product on this device, in operations a second.
 
-    bfloat16 on a GPU, float32 on a CPU: the ceiling that a training run is compared with.
+    The ceiling that a training run is compared with.
 
     Parameters
     ----------
     side : int, optional
         Rows and columns; 8192 on a GPU and 2048 on a CPU by default.
+    dtype : torch.dtype, optional
+        Of the matrices; bfloat16 on a GPU and float32 on a CPU by default.
     """
     on_gpu = torch.cuda.is_available()
     side = side or (8192 if on_gpu else 2048)
-    dtype, device = (torch.bfloat16, "cuda") if on_gpu else (torch.float32, "cpu")
+    device = "cuda" if on_gpu else "cpu"
+    dtype = dtype or (torch.bfloat16 if on_gpu else torch.float32)
     a, b = (torch.randn(side, side, device=device, dtype=dtype) for _ in range(2))
     wait = torch.cuda.synchronize if on_gpu else (lambda: None)
     for _ in range(2):

@@ -222,7 +222,7 @@ def test_a_second_run_measures_nothing_and_another_one_does(small, counted):
 
 def test_an_interrupted_run_goes_on_and_ends_with_the_same_numbers(small, counted, monkeypatch):
     whole = reference.load(reference.run([SOURCE], file=small / "whole.json", **SCALE))
-    fit, epoch, fits, epochs = classifier.fit, classifier._Fit.epoch, [], []
+    fit, epoch, fits, epochs = classifier.fit, classifier.Run.epoch, [], []
 
     def killed(train, validation, settings, **options):
         fits.append(1)
@@ -240,7 +240,7 @@ def test_an_interrupted_run_goes_on_and_ends_with_the_same_numbers(small, counte
         reference.run([SOURCE], small / "kept", small / "r.json", **SCALE)
     assert not (small / "r.json").exists()
     monkeypatch.setattr(classifier, "fit", fit)
-    monkeypatch.setattr(classifier._Fit, "epoch", counting)
+    monkeypatch.setattr(classifier.Run, "epoch", counting)
     counted.update(dict.fromkeys(counted, 0))
     again = reference.load(reference.run([SOURCE], small / "kept", small / "r.json", **SCALE))
     assert counted == {"sizes": 0, "quality": 0, "restored": 0, "fit": 3}

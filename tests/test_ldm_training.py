@@ -88,7 +88,7 @@ def test_only_the_u_net_learns_in_its_training(small):
     training.train("vae", ["made-256"], small / "upscaler-vae.safetensors", QUICK)
     images = torch.full((8, 1, 32, 32), 90, dtype=torch.uint8)
     images += torch.arange(32, dtype=torch.uint8)
-    task, key = training._task("unet", images)
+    task, key = training.prepared("unet", images)
     assert key == [weights.sha256("upscaler-vae").hex()]
     before = {name: value.clone() for name, value in task.pipeline.vae.state_dict().items()}
     training.fit(task, images, QUICK)
@@ -148,7 +148,7 @@ def test_a_small_square_is_what_torchvision_makes_of_a_large_one():
 @pytest.mark.parametrize("task", ["vae", "superres"])
 def test_what_comes_back_has_the_shape_and_range_of_images(task):
     images = torch.rand(3, 1, 32, 32, generator=torch.Generator().manual_seed(0))
-    made, _ = training._task(task, (255 * images).byte())
+    made, _ = training.prepared(task, (255 * images).byte())
     again = made.reconstruct(images)
     assert again.shape == images.shape and 0 <= again.min() <= again.max() <= 1
     assert made.loss(images).isfinite()

@@ -1,9 +1,9 @@
-"""A process of its own for a measurement: one thread, and nothing of the caller in memory."""
+"""A process of its own for a measurement: nothing of the caller in memory; mostly one thread."""
 
 import contextlib
 import multiprocessing
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 
@@ -17,8 +17,13 @@ _WARM_UP = 64  # side of the square on which codecs compile and load, in pixels
 
 
 @contextlib.contextmanager
-def worker() -> Iterator[Callable]:
-    """Start a fresh process that calculates with one thread, and end it afterwards.
+def worker(settings: Mapping[str, str] = ONE_THREAD) -> Iterator[Callable]:
+    """Start a fresh process, which calculates with one thread, and end it afterwards.
+
+    Parameters
+    ----------
+    settings : mapping of str to str
+        Variables of its environment, beside those of this one; none let it use all threads.
 
     Yields
     ------
@@ -32,11 +37,11 @@ def worker() -> Iterator[Callable]:
     """
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         before = dict(os.environ)
-        os.environ.update(ONE_THREAD)  # libraries read it once, when they are loaded
+        os.environ.update(settings)  # libraries read it once, when they are loaded
         try:
             pool.submit(int).result()
         finally:
-            for name in ONE_THREAD:
+            for name in settings:
                 os.environ.pop(name)
             os.environ.update(before)
         try:
@@ -44,7 +49,7 @@ def worker() -> Iterator[Callable]:
         except BrokenProcessPool as error:
             raise DataError(
                 "The process that measured ended before it answered, perhaps for lack of memory; "
-                "measure fewer codecs (--codecs) or smaller images (--images)."
+                "measure fewer codecs (--codecs), models (--models) or smaller images (--images)."
             ) from error
 
 

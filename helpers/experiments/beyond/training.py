@@ -132,12 +132,7 @@ def fit(
     device = "cuda" if torch.cuda.is_available() else "cpu"
     net.to(device).train()
     training = tuple(part.to(device) for part in training)
-    hidden = [net.first.weight, net.second.weight]
-    others = [values for values in net.parameters() if all(values is not h for h in hidden)]
-    optimisers = [
-        torch.optim.Adam(others, betas=(0.9, 0.99)),
-        torch.optim.Muon(hidden, weight_decay=0.0),
-    ]
+    optimisers = optimisers_of(net)
     rates = schedule.learning_rate, MUON
     rows = taken_up(folder, net, optimisers)
     steps = -(-len(training[0]) // schedule.batch)
@@ -154,12 +149,7 @@ def fit(
             for rate, optimiser in zip(rates, optimisers, strict=True):
                 optimiser.param_groups[0]["lr"] = rate * share
             batch = slice(step * schedule.batch, (step + 1) * schedule.batch)
-            loss = net.bits(turned[0][batch], turned[1][batch]).mean()
-            net.zero_grad()
-            loss.backward()
-            for optimiser in optimisers:
-                optimiser.step()
-            total += float(loss.detach())
+            total += step_down(net, (turned[0][batch], turned[1][batch]), optimisers)
         row = {"epoch": epoch + 1, "loss": total / steps, "seconds": time.perf_counter() - began}
         if (epoch + 1) % schedule.measure_every == 0 or epoch + 1 == schedule.epochs:
             row["held_out_loss"] = _measured(net, held_out, schedule.batch)
@@ -171,6 +161,35 @@ def fit(
     live("")
     net.eval()
     return pd.DataFrame(rows)
+
+
+def optimisers_of(net: ContextNet) -> list[torch.optim.Optimizer]:
+    """Adam for vectors and the last layer, Muon for the hidden matrices."""
+    hidden = [net.first.weight, net.second.weight]
+    others = [values for values in net.parameters() if all(values is not h for h in hidden)]
+    return [
+        torch.optim.Adam(others, betas=(0.9, 0.99)),
+        torch.optim.Muon(hidden, weight_decay=0.0),
+    ]
+
+
+def step_down(net: ContextNet, pixels: Pool, optimisers: list[torch.optim.Optimizer]) -> float:
+    """One step of the training: the mean bits of these pixels before it.
+
+    Parameters
+    ----------
+    net : ContextNet
+    pixels : Pool
+        On the network's device.
+    optimisers : list of torch.optim.Optimizer
+        From `optimisers_of`.
+    """
+    loss = net.bits(*pixels).mean()
+    net.zero_grad()
+    loss.backward()
+    for optimiser in optimisers:
+        optimiser.step()
+    return float(loss.detach())
 
 
 @torch.no_grad()

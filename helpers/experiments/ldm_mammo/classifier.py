@@ -87,7 +87,7 @@ class Settings:
             )
 
 
-class _Fit:
+class Run:
     """A fit under way: the network, its optimiser, the rows so far and the best epoch."""
 
     def __init__(self, model: resnet.Classifier, settings: Settings):
@@ -121,14 +121,19 @@ class _Fit:
         self.model.train()
         total, count = torch.zeros((), device=self.device), 0
         for chosen in batches:
-            logits = self.network(images.batch(chosen))
-            loss = nn.functional.binary_cross_entropy_with_logits(logits, labels[chosen])
-            self.adam.zero_grad()
-            self.backward(loss)
-            self.adam.step()
-            total, count = total + loss.detach() * len(chosen), count + len(chosen)
+            loss = self.step(images.batch(chosen), labels[chosen])
+            total, count = total + loss * len(chosen), count + len(chosen)
         update_bn((images.batch(chosen) for chosen in batches[:_SETTLE]), self.model)
         return float(total) / count
+
+    def step(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Learn from (N, 1, H, W) floats in [0, 1]; return their mean loss before the step."""
+        logits = self.network(images)
+        loss = nn.functional.binary_cross_entropy_with_logits(logits, labels)
+        self.adam.zero_grad()
+        self.backward(loss)
+        self.adam.step()
+        return loss.detach()
 
     def note(self, row: dict[str, float]) -> None:
         """Keep a row, and the network if no epoch before had so low a validation loss."""
@@ -138,6 +143,7 @@ class _Fit:
         self.rows.append(row)
 
     def save(self, file: Path, key: str) -> None:
+        """Write all of it, at once."""
         from safetensors.torch import save
 
         tensors = {f"model.{name}": value for name, value in resnet.learnt(self.model).items()}
@@ -148,6 +154,7 @@ class _Fit:
         write_atomically(file, save(tensors, {"key": key, "rows": json.dumps(self.rows)}))
 
     def load(self, file: Path, key: str) -> None:
+        """Go on from what `save` wrote; raise a ValueError if the key is another."""
         parts, facts = read_checkpoint(file)
         if facts.get("key") != key:
             raise ValueError(
@@ -227,7 +234,7 @@ def fit(
         torch.manual_seed(settings.seed)
         body = copy.deepcopy(body)
         model = resnet.build(state, dropout=settings.dropout, body=body, features=features)
-        run = _Fit(model, settings)
+        run = Run(model, settings)
         file = None if folder is None else folder / _CHECKPOINT
         key = "" if file is None else key_of(replace(settings, epochs=1), train, validation, model)
         if file is not None and file.is_file():

@@ -177,7 +177,7 @@ def train(
     training, watched = zip(*found, strict=True)
     images, held_out = (joined(parts) for parts in (training, watched))
     torch.manual_seed(schedule.seed)
-    task, more = _task(network, images, begin)
+    task, more = prepared(network, images, begin)
     key = cards.key(schedule, training, network, *more)
     history = fit(
         task,
@@ -211,8 +211,23 @@ def joined(parts: Sequence[ImageSet]) -> Tensor:
     return torch.from_numpy(np.concatenate([part.stack() for part in parts]))[:, None]
 
 
-def _task(network: str, images: Tensor, begin: str | None = None) -> tuple[nn.Module, list[str]]:
-    """The network with its loss, and what else tells its training from others."""
+def prepared(network: str, images: Tensor, begin: str | None = None) -> tuple[nn.Module, list[str]]:
+    """A network with its loss, ready for `helpers.train.fit`.
+
+    Parameters
+    ----------
+    network : {"vae", "unet", "superres"}
+    images : (N, 1, H, W) uint8 tensor
+        The U-Net's latents are scaled by some of them.
+    begin : str, optional
+        See `train`.
+
+    Returns
+    -------
+    network : torch.nn.Module
+    more : list of str
+        What else tells its training from others.
+    """
     device = "cuda" if torch.cuda.is_available() else "cpu"
     if network == "vae":
         return Repeating(build().to(device)), [""]
