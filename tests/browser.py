@@ -16,6 +16,7 @@ COMMANDS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stab
 QUIET = ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
 GRAVE = {"serious", "critical"}
 LIGHT, DARK = "light", "dark"
+PHONE = {"width": 390, "height": 844}  # CSS pixels
 
 # what is folded must hold up too once a reader has opened it
 _UNFOLD = """() => {
@@ -39,6 +40,26 @@ _FEWER_ROWS = (
 _DRAWN = "() => window.MathJax?.startup?.promise?.then(() => true) ?? true"
 _IMAGES = """() => [...document.images].map(
   image => [image.getAttribute('src'), image.alt.trim(), image.naturalWidth])"""
+# a page that is wider than the screen, and what of it reaches out; what scrolls by itself may
+_WIDE = """() => {
+  const screen = document.documentElement.clientWidth;
+  if (document.documentElement.scrollWidth <= screen + 1) return [];
+  const scrolls = e => e && (/(auto|scroll|hidden)/.test(getComputedStyle(e).overflowX)
+    || scrolls(e.parentElement));
+  const out = [...document.querySelectorAll('article *')].filter(
+    e => e.getBoundingClientRect().right > screen + 1 && !scrolls(e.parentElement));
+  return out.slice(0, 3).map(e => e.outerHTML.slice(0, 120)).concat(
+    out.length ? [] : ['something outside the article']);
+}"""
+# grey values of a film mean something, in the dark too
+_CHANGED = """() => [...document.querySelectorAll('article img')].filter(image => {
+  for (let e = image; e; e = e.parentElement) {
+    const look = getComputedStyle(e);
+    if (look.filter !== 'none' || look.opacity !== '1' || look.mixBlendMode !== 'normal')
+      return true;
+  }
+}).map(image => image.getAttribute('src').slice(0, 80))"""
+_PICTURE = "slider => slider.closest('figure')?.querySelector('img')?.src ?? ''"
 _LINKS = "() => [...document.querySelectorAll('a[href], area[href]')].map(link => link.href)"
 _NAMES = "() => [...document.querySelectorAll('[id], a[name]')].map(e => e.id || e.name)"
 
@@ -58,8 +79,13 @@ class Visit:
         Whole addresses.
     names : set of str
         What a link's fragment can point to.
+    sliders : int
     stuck : list of str
-        Sliders that the keyboard does not move.
+        Sliders that the keyboard does not move, or whose picture it does not change.
+    wide : list of str
+        What reaches out of a phone's screen.
+    changed : list of str
+        Pictures whose grey values the dark theme changes.
     violations : list of str
         What axe reports as serious or critical.
     """
@@ -69,7 +95,10 @@ class Visit:
     images: list[tuple[str, str, int]] = field(default_factory=list)
     links: list[str] = field(default_factory=list)
     names: set[str] = field(default_factory=set)
+    sliders: int = 0
     stuck: list[str] = field(default_factory=list)
+    wide: list[str] = field(default_factory=list)
+    changed: list[str] = field(default_factory=list)
     violations: list[str] = field(default_factory=list)
 
 
@@ -116,7 +145,10 @@ def visit(browser: Browser, address: str, name: str) -> Visit:
     seen.images = [tuple(image) for image in page.evaluate(_IMAGES)]
     seen.links = page.evaluate(_LINKS)
     seen.names = set(page.evaluate(_NAMES))
+    seen.sliders = page.locator("input[type=range]").count()
     seen.stuck = stuck_sliders(page)
+    seen.wide = too_wide(page)
+    seen.changed = changed_pictures(page)
     page.evaluate(_ONE_OF_EACH)
     seen.violations = violations(page, LIGHT) + violations(page, DARK)
     context.close()
@@ -138,18 +170,37 @@ def listen(page: Page, errors: list[str]) -> None:
 
 
 def stuck_sliders(page: Page) -> list[str]:
-    """The sliders that neither arrow key moves, each by its HTML."""
+    """The sliders that neither arrow key moves, or not their pictures, each by its HTML."""
     stuck = []
     for slider in page.locator("input[type=range]").all():
-        before = slider.input_value()
-        moved = set()
+        before, picture = slider.input_value(), slider.evaluate(_PICTURE)
+        moved, pictures = set(), set()
         for key in ("ArrowRight", "ArrowLeft"):
             slider.evaluate("slider => slider.focus()")  # as Tab does, wherever it stands
             page.keyboard.press(key)
             moved.add(slider.input_value())
-        if moved == {before}:
+            pictures.add(slider.evaluate(_PICTURE))
+        if moved == {before} or (picture and pictures == {picture}):
             stuck.append(slider.evaluate("slider => slider.outerHTML"))
     return stuck
+
+
+def too_wide(page: Page) -> list[str]:
+    """What of a page reaches out of a phone's screen; empty where the page fits."""
+    before = page.viewport_size
+    page.set_viewport_size(PHONE)
+    found = page.evaluate(_WIDE)
+    page.set_viewport_size(before)
+    return found
+
+
+def changed_pictures(page: Page) -> list[str]:
+    """Pictures that a filter, opacity or blending of the dark theme changes."""
+    theme = page.evaluate("() => document.documentElement.dataset.theme ?? ''")
+    page.evaluate("theme => { document.documentElement.dataset.theme = theme }", DARK)
+    found = page.evaluate(_CHANGED)
+    page.evaluate("theme => { document.documentElement.dataset.theme = theme }", theme)
+    return found
 
 
 def violations(page: Page, theme: str) -> list[str]:

@@ -91,6 +91,15 @@ def test_axe_finds_nothing_serious(visits):
 
 def test_sliders_move_by_keyboard(visits):
     complain(listed(visits, lambda seen: seen.stuck))
+    assert any(seen.sliders for seen in visits.values())
+
+
+def test_pages_fit_on_a_phone(visits):
+    complain(listed(visits, lambda seen: seen.wide))
+
+
+def test_the_dark_theme_changes_no_picture(visits):
+    complain(listed(visits, lambda seen: seen.changed))
 
 
 def test_no_link_inside_the_book_is_dead(visits, site, address):
@@ -210,10 +219,20 @@ def test_the_checks_see_what_is_wrong(page):
         """<html lang="en"><title>Faults</title><main><h1>Faults</h1>
         <label>good <input type="range" id="good" min="0" max="4" value="4"></label>
         <label>bad <input type="range" id="bad" onkeydown="return false"></label>
-        <p style="color: #aaa; background: #fff">too pale</p><img src="data:,">"""
+        <figure><img src="data:," alt="one"><input type="range" id="idle" aria-label="x"></figure>
+        <p style="color: #aaa; background: #fff">too pale</p><img src="data:,">
+        <div style="overflow-x: auto"><p style="width: 900px">may be wide</p></div>
+        <article><p style="width: 900px" id="wide">is wide</p>
+        <div style="filter: invert(1)"><img src="data:,x" alt="two"></div></article>"""
     )
-    (stuck,) = browser.stuck_sliders(page)
-    assert 'id="bad"' in stuck
+    stuck = browser.stuck_sliders(page)
+    assert [name for name in ("good", "bad", "idle") if f'id="{name}"' in str(stuck)] == [
+        "bad",
+        "idle",
+    ]
+    (wide,) = browser.too_wide(page)
+    assert 'id="wide"' in wide
+    assert browser.changed_pictures(page) == ["data:,x"]
     found = browser.violations(page, browser.LIGHT)
     assert [line.split()[1] for line in found] == ["color-contrast", "image-alt"]
     assert [line.split()[1] for line in browser.violations(page, browser.DARK)] == [
