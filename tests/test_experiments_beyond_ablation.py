@@ -10,6 +10,7 @@ from codec_images import phantom
 from scipy.stats import norm
 
 from helpers import weights
+from helpers.cli import main
 from helpers.data import ImageSet
 from helpers.experiments import results
 from helpers.experiments.beyond import ablation, ablation_reference, lossy_reference, pictures
@@ -194,3 +195,22 @@ def test_the_reference_run_writes_its_tables(monkeypatch, tmp_path):
     assert (tables["rates"][list(VARIANTS)].min(axis=1) > shipped).all()  # two steps are few
     assert json.loads(file.read_text())["command"].endswith("--codec ablation --limit 1")
     assert not results.FOLDER.samefile(tmp_path)
+
+
+def test_the_command_starts_it(monkeypatch, capsys):
+    asked = []
+    file = ablation_reference.FILE
+    monkeypatch.setattr(ablation_reference, "run", lambda limit: asked.append(limit) or file)
+    command = ["reference", "beyond-the-papers", "--codec", "ablation", "--limit", "3"]
+    assert main(command) == 0 and asked == [3]
+    assert f"reference/results/{file.name}" in capsys.readouterr().out
+
+
+def test_the_kept_run_is_of_the_shipped_weights():
+    facts = ablation_reference.facts()
+    assert facts["weights_sha256"] == {"hyper-mse": weights.sha256("hyper-mse").hex()}
+    tables = ablation_reference.load_tables()
+    assert tables["training"]["steps"].eq(facts["training"]["steps"]).all()
+    again = ablation_reference.more(tables["rates"])
+    kept = tables["more"]
+    assert kept["mean"].tolist() == pytest.approx(again["mean"].tolist(), abs=1e-3)
