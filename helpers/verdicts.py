@@ -196,7 +196,7 @@ def as_table(judged: pd.DataFrame) -> pd.DataFrame:
     shown = {"Claim": judged["what"] + " (" + judged["place"] + ")"}
     for column, title in {"paper": "Paper", "reference": "Reference", "run": "This run"}.items():
         pairs = zip(judged[column], judged["unit"], strict=True)
-        shown[title] = [_quantity(value, unit) for value, unit in pairs]
+        shown[title] = [quantity(value, unit) for value, unit in pairs]
     shown["Verdict"] = [
         f"**{row.verdict}**: {row.reason}" if row.reason else f"**{row.verdict}**"
         for row in judged.itertuples()
@@ -204,7 +204,15 @@ def as_table(judged: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(shown)
 
 
-def _quantity(value: float, unit: str) -> str:
+def quantity(value: float, unit: str) -> str:
+    """A number with its unit, as tables of verdicts show it; a dash where there is none.
+
+    Parameters
+    ----------
+    value : float
+    unit : str
+        May be empty.
+    """
     if math.isnan(value):
         return "–"
     number = "∞" if math.isinf(value) else f"{value:,.0f}" if value >= 500 else f"{value:.2f}"

@@ -87,7 +87,8 @@ def test_other_numbers_are_refused(text):
 
 @pytest.mark.parametrize("command", ["train", "reference"])
 def test_each_chapter_has_its_options(command, capsys):
-    for name in commands.PACKAGES:
+    untrained = {"scoreboard"} if command == "train" else set()  # it only compares
+    for name in commands.PACKAGES.keys() - untrained:
         with pytest.raises(SystemExit) as ended:
             main([command, name, "--help"])
         assert ended.value.code == 0

@@ -1,6 +1,5 @@
 """``bench lossless``: whole bytes of every lossless codec, against the best of the standards."""
 
-import time
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -9,6 +8,7 @@ import pandas as pd
 from numcodecs.abc import Codec
 
 from helpers import codecs, weights
+from helpers.bench.clock import now
 from helpers.bench.images import Images
 from helpers.bench.report import REFUSALS, Report, grouped, reason
 from helpers.bench.worker import centre, worker
@@ -45,7 +45,7 @@ def measure(
     -------
     table : pandas.DataFrame
         A row a codec and image: ``codec, image, pixels, pixel_bytes, bytes, model`` (name of
-        the weights, empty without), ``encode_s, decode_s`` (on one thread), ``exact``.
+        the weights, empty without), ``encode_s, decode_s`` (of CPU time, on one thread), ``exact``.
     left_out : tuple of dict
         Where a codec does not take images, or lacks its weights or its framework; and streams
         that do not decode, which count as inexact. See `helpers.bench.report.grouped`.
@@ -177,9 +177,9 @@ def _encode(row: str, image: np.ndarray) -> tuple[bytes, str, float] | str:
     """Stream, weights and seconds; or why there is none."""
     try:
         codec = _codec(row)
-        started = time.perf_counter()
+        started = now()
         stream = bytes(codec.encode(image))
-        seconds = time.perf_counter() - started
+        seconds = now() - started
         return stream, _model(codec, stream), seconds
     except REFUSALS as error:
         return reason(error)
@@ -192,9 +192,9 @@ def _decode(row: str, stream: bytes) -> tuple[str, float]:
         model = _model(codec, stream)
         if model and model != codec.model:  # a codec with several, of which each stream names one
             codec = _codec(row, model)
-        started = time.perf_counter()
+        started = now()
         image = codec.decode(stream)
-        seconds = time.perf_counter() - started
+        seconds = now() - started
         return pixel_hash(np.asarray(image)), seconds
     except REFUSALS as error:
         return reason(error), float("nan")

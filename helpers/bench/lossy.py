@@ -1,18 +1,19 @@
 """``bench lossy``: rate-distortion curves of the lossy codecs, and what they save at equal PSNR."""
 
-import time
 from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
 from helpers import codecs, weights
+from helpers.bench.clock import now
 from helpers.bench.images import Images
 from helpers.bench.report import REFUSALS, Report, grouped, reason
 from helpers.bench.worker import centre, worker
 from helpers.codecs.base import ImageCodec
 from helpers.codecs.catalogue import find
 from helpers.codecs.container import unpack
+from helpers.codecs.rate import rungs
 from helpers.curves import bd_rate
 from helpers.metrics import ms_ssim
 from helpers.progress import progress
@@ -24,7 +25,8 @@ SETTINGS = {
     "jpeg2000": ("level", tuple(range(26, 57, 3))),
     "jpegxl": ("distance", (15.0, 10.0, 7.0, 4.5, 3.2, 2.2, 1.5, 1.0, 0.6, 0.3)),
     "avif": ("level", (10, 20, 30, 38, 46, 54, 62, 70, 78, 86, 92)),
-    "wavelet": ("step", (512.0, 256.0, 128.0, 64.0, 40.0, 25.0, 16.0, 10.0)),
+    "jpegls": ("level", (64, 40, 24, 16, 10, 6, 4, 2)),
+    "wavelet": ("step", (128.0, 64.0, 40.0, 25.0, 16.0, 10.0, 6.0, 4.0)),
     "spiht": ("bpp", (0.08, 0.15, 0.25, 0.4, 0.65, 1.0, 1.4, 1.8)),
     "hyper": ("level", (0, 7, 14, 21, 28, 35, 42, 49, 56, 63)),
     "cae-brotli": ("", (None,)),
@@ -46,7 +48,7 @@ def measure(
     ----------
     images : sequence of (H, W) uint8, uint16 or int16 arrays
     names : sequence of str
-        Of `SETTINGS`.
+        Codecs that can be lossy; see `points`.
 
     Returns
     -------
@@ -55,7 +57,7 @@ def measure(
         ``pixels, bytes`` (of the whole stream), ``bpp, psnr`` (dB; the peak is that of 8 bits, or
         the image's own range), ``ms_ssim`` (of 8-bit images of more than
         160 pixels a side), ``model`` (name of
-        the weights, empty without), ``encode_s, decode_s`` (on one thread).
+        the weights, empty without), ``encode_s, decode_s`` (of CPU time, on one thread).
     left_out : tuple of dict
         See `helpers.bench.report.grouped`.
     """
@@ -66,7 +68,7 @@ def measure(
             for small in dtypes.values():
                 call(_point, codec, 0, small)  # compiles and loads what there is
             for number, image in enumerate(progress(images, codec)):
-                for point in range(len(SETTINGS[codec][1])):
+                for point in range(len(points(codec))):
                     found = call(_point, codec, point, image)
                     if isinstance(found, str):
                         refused.append((codec, "left out", found))
@@ -137,13 +139,34 @@ def bd_rates(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def saved(anchor: pd.DataFrame | None, curve: pd.DataFrame) -> float:
+def points(codec: str) -> tuple[dict, ...]:
+    """Options of a codec's operating points, from coarse to fine.
+
+    Parameters
+    ----------
+    codec : str
+
+    Returns
+    -------
+    tuple of dict
+        Those of `SETTINGS`; else eight rungs of its ladder, see `helpers.codecs.rate`; else the
+        one point that the codec has.
+    """
+    if codec in SETTINGS:
+        option, settings = SETTINGS[codec]
+        return tuple({option: value} if option else {} for value in settings)
+    return rungs(codec, 8) or ({},)
+
+
+def saved(anchor: pd.DataFrame | None, curve: pd.DataFrame, metric: str = "psnr") -> float:
     """BD-rate of one image in per cent, from the points within `WITHIN`.
 
     Parameters
     ----------
     anchor, curve : pandas.DataFrame
-        One codec each: codec, point, bpp, psnr.
+        One codec each: codec, point, bpp and the metric.
+    metric : str
+        Column that says how good a point is, in dB.
 
     Returns
     -------
@@ -152,11 +175,11 @@ def saved(anchor: pd.DataFrame | None, curve: pd.DataFrame) -> float:
     """
     if anchor is None:
         return np.nan
-    anchor, curve = _rising(anchor), _rising(curve)
+    anchor, curve = _rising(anchor, metric), _rising(curve, metric)
     if min(len(anchor), len(curve)) < 4:
         return np.nan
     try:
-        return bd_rate(anchor, curve)
+        return bd_rate(anchor, curve, metric)
     except ValueError:  # no quality that both reach
         return np.nan
 
@@ -182,14 +205,13 @@ def report(images: Images, asked: Sequence[str] | None) -> Report:
 
 
 def _point(codec: str, point: int, image: np.ndarray) -> tuple | str:
-    option, settings = SETTINGS[codec]
     try:
-        made = codecs.get(codec, **({option: settings[point]} if option else {}))
-        started = time.perf_counter()
+        made = codecs.get(codec, **points(codec)[point])
+        started = now()
         stream = made.encode(image)
-        between = time.perf_counter()
+        between = now()
         decoded = made.decode(stream)
-        seconds = between - started, time.perf_counter() - between
+        seconds = between - started, now() - between
     except REFUSALS as error:
         return reason(error)
     model = unpack(stream)[0].model if isinstance(made, ImageCodec) else ""
@@ -202,11 +224,11 @@ def _point(codec: str, point: int, image: np.ndarray) -> tuple | str:
     return image.size, size, 8 * size / image.size, quality, structure, model, *seconds
 
 
-def _rising(curve: pd.DataFrame) -> pd.DataFrame:
+def _rising(curve: pd.DataFrame, metric: str) -> pd.DataFrame:
     """Points within the range that add quality for their bytes."""
-    curve = curve[curve.bpp.between(*WITHIN) & np.isfinite(curve.psnr)].sort_values("bpp")
-    best = curve.psnr.cummax().shift(fill_value=-np.inf)
-    return curve[(curve.psnr > best) & ~curve.bpp.duplicated()]
+    curve = curve[curve.bpp.between(*WITHIN) & np.isfinite(curve[metric])].sort_values("bpp")
+    best = curve[metric].cummax().shift(fill_value=-np.inf)
+    return curve[(curve[metric] > best) & ~curve.bpp.duplicated()]
 
 
 def _text(summary: pd.DataFrame, count: int) -> str:

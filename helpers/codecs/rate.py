@@ -31,6 +31,27 @@ _LADDERS: dict[str, tuple[int, Callable[[int], dict]]] = {
 _OWN_BUDGET = ("spiht", "wavelet")  # these take bpp= or size= themselves
 
 
+def rungs(name: str, count: int) -> tuple[dict, ...]:
+    """Options of a family spread evenly over its ladder, from coarse to fine.
+
+    Parameters
+    ----------
+    name : str
+        Codec family.
+    count : int
+        How many, 2 at least.
+
+    Returns
+    -------
+    tuple of dict
+        Empty where the family has no ladder.
+    """
+    if name not in _LADDERS:
+        return ()
+    top, options = _LADDERS[name]
+    return tuple(options(round(k * (top - 1) / (count - 1))) for k in range(count))
+
+
 class _Aimed(Codec):
     """A codec family aimed at a target; decodes every stream of that family."""
 

@@ -18,6 +18,7 @@ PACKAGES = {
     "lossless-delta-chest-xray": "lossless_delta",
     "ldm-mammography": "ldm_mammo",
     "beyond-the-papers": "beyond",
+    "scoreboard": "scoreboard",
 }
 
 
@@ -34,6 +35,9 @@ def add_arguments(subparsers) -> None:
     for command, parser in {"train": train, "reference": reference}.items():
         chapters = parser.add_subparsers(dest="name", required=True, metavar="NAME")
         for name, package in PACKAGES.items():
+            module = import_module(f"helpers.experiments.{package}.commands")
+            if not hasattr(module, command):
+                continue  # the scoreboard compares; it trains nothing
             chapter = chapters.add_parser(name)
             chapter.add_argument(
                 "--source",
@@ -42,7 +46,6 @@ def add_arguments(subparsers) -> None:
             )
             if command == "train":
                 _schedule_arguments(chapter)
-            module = import_module(f"helpers.experiments.{package}.commands")
             getattr(module, f"add_{command}")(chapter)
             chapter.set_defaults(run=getattr(module, command))
 

@@ -1,0 +1,1 @@
+"""Every codec of the book on every modality, in one table."""
