@@ -11,6 +11,7 @@ from helpers.codecs import classical
 from helpers.codecs.ae import LatentCodec
 from helpers.codecs.cae import CaeCodec
 from helpers.codecs.delta import DeltaCodec
+from helpers.codecs.hific import HificCodec
 from helpers.codecs.hyperprior.codec import HyperCodec
 from helpers.codecs.learned import LearnedCodec
 from helpers.codecs.shrink import ShrinkCodec
@@ -130,6 +131,10 @@ CATALOGUE = {
             *("hyper", "learned, lossy", False, True, _S),
             *("corrected cosine transform, hyperprior, hierarchical context", HyperCodec),
         ),
+        Entry(
+            *("hific", "HiFiC counterpart", False, True, _8),
+            *("the same at one low rate, its decoder trained against a critic", HificCodec),
+        ),
     )
 }
 # What a stream calls its codec where that is the name of no entry: its model says the rest.
@@ -145,6 +150,7 @@ for _codec in (
         ShrinkCodec,
         LearnedCodec,
         HyperCodec,
+        HificCodec,
         classical.Png,
         classical.Jpeg,
         classical.Jpeg2000,

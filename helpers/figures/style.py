@@ -54,6 +54,8 @@ _CODECS = {
     "ae-delta": ("AE + delta", "#882255", "d"),
     "learned": ("learned, lossless", "#661100", "o"),
     "hyper": ("learned, lossy", "#5D3A9B", "o"),
+    "hyper-msssim": ("learned, lossy, for MS-SSIM", "#A98FD0", "D"),
+    "hific": ("HiFiC counterpart", "#8B5A00", "*"),
 }
 _OTHERS = ["#DDCC77", "#117733", "#332288", "#661100", "#6699CC", "#888888"]
 _MARKERS = ["o", "s", "D", "^", "v", "P", "X"]

@@ -33,12 +33,12 @@ from helpers.models.hyperprior.transform import Synthesis, cosines, fixed
 from helpers.progress import live
 from helpers.schedule import Schedule
 
-RECIPE = Schedule(epochs=50, batch=8, learning_rate=2e-4, measure_every=5, checkpoint_every=5)
+RECIPE = Schedule(epochs=30, batch=8, learning_rate=2e-4, measure_every=5, checkpoint_every=5)
 STEPS = 100  # of an epoch
 RATE = 0.14  # bits a pixel, HiFiC's lowest
 SIDE = 256  # of the films
-FILMS = 800  # that are learnt from
-WATCHED = 16  # held-out films
+FILMS = 800  # of a source, at most, among which
+LEARNT, WATCHED = 400, 8  # so many are learnt from, and watched
 BLOCKS = (3, 2, 1)  # residual blocks at 1/4, 1/8 and 1/16: one more than the codec has
 SQUARED, BELIEVED = 0.075 / 32, 0.15  # weights of HiFiC; that of LPIPS is 1
 DECAY = 0.4  # share of the epochs at the end in which the learning rate falls to 0
@@ -80,8 +80,9 @@ def train(
     level = level_of(RATE, used["train"])
     torch.manual_seed(schedule.seed)
     model = trained(BASE)
-    learnt = latent_bank.Bank([one.spread(FILMS // 2) for one in used["train"]], model, level)
-    watched = latent_bank.Bank([one.spread(WATCHED // 2) for one in used["test"]], model, level)
+    known = [one.spread(LEARNT) for one in used["train"]]
+    unknown = [one.spread(WATCHED) for one in used["test"]]
+    learnt, watched = (latent_bank.Bank(part, model, level) for part in (known, unknown))
     nets = nn.ModuleDict({"painter": painter(model.network.synthesis, level), "critic": Critic()})
     key = cards.key(schedule, used["train"], out.stem, weights.sha256(BASE).hex())
     folder = None if checkpoints is None else checkpoints / key
@@ -96,7 +97,7 @@ def train(
         "optimiser": f"Adam, betas 0.5 and 0.99; linear to 0 over the last {DECAY:.0%}",
         "steps": STEPS * len(history),
         "crop": latent_bank.CROP,
-        **cards.fitted(schedule, used["train"], used["test"], history),
+        **cards.fitted(schedule, known, unknown, history),
         "parameters": sum(values.numel() for values in nets["painter"].parameters()),
         "stored_as": "float16 and int32",
     }
