@@ -87,9 +87,7 @@ def held_out(count: int) -> Images:
     films = load(
         "mammography", depth=16, keep=lambda film: any(who in film for who in HELD_OUT), **pack
     )
-    sets = [heads, chests, cut(films, PATCH, PATCH)]
-    shares = quotas([len(images) for images in sets], count)
-    return _of([images.spread(share) for images, share in zip(sets, shares, strict=True) if share])
+    return _shared([heads, chests, cut(films, PATCH, PATCH)], count)
 
 
 def unseen(count: int) -> Images:
@@ -105,7 +103,11 @@ def unseen(count: int) -> Images:
     _, heads = splits.hold_out(load("brain-mri", **pack), HEADS["open-pack"])
     _, chests = splits.by_name(load("chest-xray", **pack), TEST)
     _, films = splits.hold_out(load("mammography", 512, **pack), HELD_OUT)
-    sets = [heads, chests, films]
+    return _shared([heads, chests, films], count)
+
+
+def _shared(sets: list[ImageSet], count: int) -> Images:
+    """So many images, shared out over the sets as evenly as what they hold allows."""
     shares = quotas([len(images) for images in sets], count)
     return _of([images.spread(share) for images, share in zip(sets, shares, strict=True) if share])
 

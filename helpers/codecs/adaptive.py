@@ -19,8 +19,8 @@ from helpers.codecs.rangecoder import (
     ROOM,
     STOPPED,
     as_buffer,
+    close_code,
     code_bit,
-    finish,
     new_contexts,
     start_decoder,
     start_encoder,
@@ -116,24 +116,6 @@ def check_residual(residual: np.ndarray) -> np.ndarray:
             f"{residual.shape} {residual.dtype}; take the difference plus 128, modulo 256."
         )
     return np.array(residual, order="C")
-
-
-def close_code(coder: np.ndarray, data: np.ndarray) -> bytes:
-    """Close the code that a range coder has written.
-
-    Parameters
-    ----------
-    coder : (10,) int64
-    data : uint8 array
-        Buffer of the coder.
-
-    Returns
-    -------
-    bytes
-    """
-    if data.size - coder[POSITION] < ROOM + coder[PENDING]:
-        data = with_room(data)
-    return data[: finish(coder, data)].tobytes()
 
 
 def check_end(coder: np.ndarray, data: np.ndarray) -> None:

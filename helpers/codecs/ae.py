@@ -69,11 +69,6 @@ class LatentCodec(ImageCodec):
         self.model, self.latent = model, latent
 
     @property
-    def weights_hash(self) -> bytes:
-        """First four bytes of the SHA-256 of the weights."""
-        return weights.sha256(self.model)[:4]
-
-    @property
     def side(self) -> int:
         """Height and width of the square that the network takes and draws, in pixels."""
         return self._half("encoder").input_shape[1]

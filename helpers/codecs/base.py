@@ -6,6 +6,7 @@ from typing import ClassVar
 import numpy as np
 from numcodecs.abc import Codec
 
+from helpers import weights
 from helpers.codecs.container import Header, check_decoded, check_image, pack, pixel_crc, unpack
 from helpers.errors import BitstreamError, DataError
 
@@ -20,7 +21,11 @@ class ImageCodec(Codec, ABC):
     codec_id: ClassVar[str]
     lossless: ClassVar[bool] = False
     model: str = ""  # id of the network, for learned codecs
-    weights_hash: bytes = b""  # first 4 bytes of the SHA-256 of its weights
+
+    @property
+    def weights_hash(self) -> bytes:
+        """First four bytes of the SHA-256 of the network's weights; none without a network."""
+        return weights.sha256(self.model)[:4] if self.model else b""
 
     @abstractmethod
     def compress(self, image: np.ndarray) -> bytes:
@@ -126,3 +131,20 @@ class ImageCodec(Codec, ABC):
             out[...] = image.reshape(out.shape)
             return out
         return image
+
+
+def to_pixels(image: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Round a picture to pixels, the nearest that the type holds.
+
+    Parameters
+    ----------
+    image : (H, W) float array
+    dtype : numpy.dtype
+        An integer type.
+
+    Returns
+    -------
+    (H, W) array of that type
+    """
+    limits = np.iinfo(dtype)
+    return np.clip(np.rint(image), limits.min, limits.max).astype(dtype)

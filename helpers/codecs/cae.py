@@ -115,11 +115,6 @@ class CaeCodec(ImageCodec):
             raise ValueError("A float32 latent has no levels: use coder='none' or 'brotli'.")
         self.model, self.latent, self.scale, self.coder = model, latent, scale, coder
 
-    @property
-    def weights_hash(self) -> bytes:
-        """First four bytes of the SHA-256 of the weights."""
-        return weights.sha256(self.model)[:4]
-
     def analyse(self, image: np.ndarray) -> np.ndarray:
         """Latent of an image, before any quantisation.
 

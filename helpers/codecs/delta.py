@@ -78,11 +78,6 @@ class DeltaCodec(ImageCodec):
         """Whether every pixel comes back."""
         return self.delta == "exact"
 
-    @property
-    def weights_hash(self) -> bytes:
-        """First four bytes of the SHA-256 of the weights."""
-        return weights.sha256(self.model)[:4]
-
     def compress(self, image: np.ndarray) -> bytes:
         """Code a checked image; see the table at the top of this file."""
         if image.dtype != np.uint8:

@@ -16,11 +16,12 @@ Taught in the chapter *Lossless by auto-encoder and delta*.
 
 import numpy as np
 
-from helpers.codecs.adaptive import CENTRE, check_end, check_residual, close_code
+from helpers.codecs.adaptive import CENTRE, check_end, check_residual
 from helpers.codecs.bands import CONTEXTS, code_band
 from helpers.codecs.rangecoder import (
     ROOM,
     as_buffer,
+    close_code,
     new_contexts,
     start_decoder,
     start_encoder,

@@ -61,11 +61,6 @@ class LearnedCodec(ImageCodec):
     def __init__(self, model: str = AUTO, standards: bool = True):
         self.model, self.standards = model, standards
 
-    @property
-    def weights_hash(self) -> bytes:
-        """First four bytes of the SHA-256 of the weights."""
-        return weights.sha256(self.model)[:4]
-
     def encode(self, buf: np.ndarray) -> bytes:
         """Code an image; see `ImageCodec.encode`."""
         if self.model != AUTO:

@@ -189,6 +189,24 @@ def as_buffer(data: bytes) -> np.ndarray:
     return np.frombuffer(data, np.uint8).copy()
 
 
+def close_code(coder: np.ndarray, data: np.ndarray) -> bytes:
+    """Close the code that a range coder has written.
+
+    Parameters
+    ----------
+    coder : (10,) int64
+    data : uint8 array
+        Buffer of the coder.
+
+    Returns
+    -------
+    bytes
+    """
+    if data.size - coder[POSITION] < ROOM + coder[PENDING]:
+        data = with_room(data)
+    return data[: finish(coder, data)].tobytes()
+
+
 def encode_bits(bits: np.ndarray, contexts: np.ndarray | None = None) -> bytes:
     """Code a sequence of binary decisions.
 
@@ -212,9 +230,7 @@ def encode_bits(bits: np.ndarray, contexts: np.ndarray | None = None) -> bytes:
     which = _which(contexts, bits.size)
     coder, data = start_encoder(), np.zeros(4 * ROOM, np.uint8)
     data = _code_all(coder, data, bits, which, new_contexts(int(which.max(initial=0)) + 1))
-    if data.size - coder[POSITION] < ROOM + coder[PENDING]:
-        data = with_room(data)
-    return data[: finish(coder, data)].tobytes()
+    return close_code(coder, data)
 
 
 def decode_bits(data: bytes, count: int, contexts: np.ndarray | None = None) -> np.ndarray:

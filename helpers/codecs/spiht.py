@@ -8,7 +8,7 @@ Taught in the section "Wavelets: JPEG 2000 and SPIHT" of *How classical codecs w
 
 import numpy as np
 
-from helpers.codecs.base import ImageCodec
+from helpers.codecs.base import ImageCodec, to_pixels
 from helpers.codecs.budget import check_length, least_payload, payload_budget
 from helpers.codecs.container import Header, pack, unpack
 from helpers.codecs.lifting import forward, inverse
@@ -123,8 +123,7 @@ class SpihtCodec(ImageCodec):
             values *= np.where(negative == 1, -1, 1) * np.float32(0.5**_FRACTION)
             grid = values.reshape(rows, columns)
             image += inverse(_from_grid(grid, header.shape, levels), levels)
-        limits = np.iinfo(header.dtype)
-        return np.clip(np.rint(image), limits.min, limits.max).astype(header.dtype)
+        return to_pixels(image, header.dtype)
 
 
 def truncate(stream: bytes, size: int) -> bytes:

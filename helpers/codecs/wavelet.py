@@ -12,7 +12,7 @@ import numpy as np
 import pywt
 
 from helpers.codecs.bands import CONTEXTS, code_band
-from helpers.codecs.base import ImageCodec
+from helpers.codecs.base import ImageCodec, to_pixels
 from helpers.codecs.budget import check_length, payload_budget
 from helpers.codecs.container import Header
 from helpers.codecs.rangecoder import (
@@ -138,8 +138,7 @@ class WaveletCodec(ImageCodec):
         quantised = _read(payload[_SIDE:], _band_shapes(header.shape, levels))
         bands = [_dequantise(band, step) for band in quantised]
         image = _synthesise(bands, wavelet, header.shape) + mean
-        limits = np.iinfo(header.dtype)
-        return np.clip(np.rint(image), limits.min, limits.max).astype(header.dtype)
+        return to_pixels(image, header.dtype)
 
 
 def _step(code: int) -> float:

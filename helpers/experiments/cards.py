@@ -3,7 +3,7 @@
 import datetime
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import pandas as pd
@@ -114,3 +114,17 @@ def thinned(history: pd.DataFrame) -> list[dict]:
         {key: float(f"{value:.6g}") for key, value in row.items()}
         for row in rows.to_dict("records")
     ]
+
+
+def line(card: Mapping) -> str:
+    """What a command says of a network it has trained.
+
+    Parameters
+    ----------
+    card : mapping
+    """
+    last = card["history"][-1]
+    return (
+        f"{card['name']}: {card['images_per_second']} images/s, "
+        f"held-out PSNR {last['held_out_psnr']:.2f} dB, {card['bytes']} bytes"
+    )

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numba import njit
 
-from helpers.codecs.adaptive import check_end, close_code
+from helpers.codecs.adaptive import check_end
 from helpers.codecs.causal import mixing, network, scene
 from helpers.codecs.causal.tables import tables
 from helpers.codecs.rangecoder import (
@@ -15,6 +15,7 @@ from helpers.codecs.rangecoder import (
     ROOM,
     STOPPED,
     as_buffer,
+    close_code,
     start_decoder,
     start_encoder,
     with_room,

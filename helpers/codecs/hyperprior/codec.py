@@ -16,7 +16,6 @@ from typing import ClassVar
 
 import numpy as np
 
-from helpers import weights
 from helpers.codecs import window
 from helpers.codecs.base import ImageCodec
 from helpers.codecs.container import Header
@@ -53,11 +52,6 @@ class HyperCodec(ImageCodec):
         if level not in range(LEVELS):
             raise ValueError(f"level is a whole number from 0 to {LEVELS - 1}, not {level}.")
         self.level, self.model = int(level), model
-
-    @property
-    def weights_hash(self) -> bytes:
-        """First four bytes of the SHA-256 of the weights."""
-        return weights.sha256(self.model)[:4]
 
     def compress(self, image: np.ndarray) -> bytes:
         """Code a checked image; see the table at the top of this file."""

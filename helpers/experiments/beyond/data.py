@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from skimage.transform import resize
 
+from helpers.codecs.base import to_pixels
 from helpers.data import ImageSet, load, splits
 from helpers.data.patches import HELD_OUT
 from helpers.experiments.cae_mri.data import HELD_OUT as HEADS
@@ -87,8 +88,7 @@ def reduced(image: np.ndarray, side: int) -> np.ndarray:
     """
     shape = (side, max(1, round(image.shape[1] * side / image.shape[0])))
     small = resize(image.astype(np.float64), shape, order=3, anti_aliasing=True)
-    limits = np.iinfo(image.dtype)
-    return np.rint(small).clip(limits.min, limits.max).astype(image.dtype)
+    return to_pixels(small, image.dtype)
 
 
 def from_zero(image: np.ndarray) -> np.ndarray:

@@ -35,6 +35,7 @@ def add_reference(parser: argparse.ArgumentParser) -> None:
 def train(args: argparse.Namespace) -> int:
     """Train or fine-tune one network and report what came out."""
     from helpers import weights
+    from helpers.experiments import cards
     from helpers.experiments.ldm_mammo import training as experiment
 
     if args.network == PAPERS:
@@ -48,11 +49,7 @@ def train(args: argparse.Namespace) -> int:
         limit=args.limit,
         begin=args.begin,
     )
-    last = card["history"][-1]
-    print(
-        f"{card['name']}: {card['images_per_second']} images/s, "
-        f"held-out PSNR {last['held_out_psnr']:.2f} dB, {card['bytes']} bytes"
-    )
+    print(cards.line(card))
     return 0
 
 

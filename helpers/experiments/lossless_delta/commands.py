@@ -22,6 +22,7 @@ def add_reference(parser: argparse.ArgumentParser) -> None:
 def train(args: argparse.Namespace) -> int:
     """Train one network; the second stage is also joined with its first."""
     from helpers import weights
+    from helpers.experiments import cards
     from helpers.experiments.lossless_delta import training as experiment
 
     schedule = scheduled(args, experiment.RECIPES[args.network].schedule)
@@ -35,11 +36,7 @@ def train(args: argparse.Namespace) -> int:
         base=args.base,
         limit=args.limit,
     )
-    last = card["history"][-1]
-    print(
-        f"{card['name']}: {card['images_per_second']} images/s, "
-        f"held-out PSNR {last['held_out_psnr']:.2f} dB, {card['bytes']} bytes"
-    )
+    print(cards.line(card))
     if args.network == "stage2":
         stem = out.stem.replace("stage2", "cnn3") if "stage2" in out.stem else f"{out.stem}-both"
         joined = experiment.join(card["base"], out, out.with_name(f"{stem}.safetensors"))
