@@ -3,6 +3,7 @@
 import importlib
 import math
 import statistics
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -83,6 +84,10 @@ def train(
         speed, ceiling = found["gflop_step"] / found["step_s"], ceilings[found["precision"]]
         more = {"gflops": speed, "matrix_gflops": ceiling, "share": speed / ceiling}
         rows.append({"model": name, **found, **more})
+        told = (
+            f"{name}: {found['units_per_second']:.1f} {found['unit']} a second, {more['share']:.1%}"
+        )
+        print(told, file=sys.stderr, flush=True)  # a run takes minutes; all of it comes at the end
     return pd.DataFrame(rows, columns=COLUMNS), tuple(left_out)
 
 
