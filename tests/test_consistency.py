@@ -15,7 +15,7 @@ PAGES = sorted([*BOOK.rglob("*.ipynb"), *BOOK.rglob("*.md")])
 NOTEBOOKS = [path for path in PAGES if path.suffix == ".ipynb"]
 COLOUR = re.compile(r"#[0-9A-Fa-f]{3}(?:[0-9A-Fa-f]{3})?|tab:\w+|C\d")
 NEUTRAL = {"black", "white"}  # of lines and frames that stand for no codec
-NETWORKS = {"AE", "VAE"}  # short for the networks on the page that is about them
+NETWORKS = {"AE", "VAE", "HiFiC"}  # the networks themselves, on the pages that are about them
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.stem)
