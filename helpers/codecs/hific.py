@@ -98,9 +98,11 @@ class HificCodec(ImageCodec):
         """
         height, width = blocks(image.shape)
         if image.dtype != np.uint8:
+            from helpers.codecs.catalogue import fitting
+
             raise ValueError(
-                f"The decoder has learnt 8-bit films, this image is {image.dtype}; window it to 8 "
-                "bits or use the codec 'hyper'."
+                f"The decoder was trained on 8-bit films, this image is {image.dtype}; window it "
+                f"to 8 bits, or use one of {', '.join(fitting(image.dtype))}."
             )
         if BLOCK**2 * height * width > MAX_PIXELS:
             raise ValueError(
