@@ -68,6 +68,17 @@ def test_what_is_no_result_is_left_alone(text):
     assert not list(prose.in_text(text))
 
 
+def test_words_of_code_are_read_too():
+    source = """
+# constants: 64 steps
+show(x, caption=f"A mean of {mean:.1f} dB over 3 dB, with 64 steps.", name="fig-9 dB")
+label = "31 dB"; other = "only 5 %"
+"""
+    found = {finding.words for finding in prose.in_text(prose.words_of_code(source))}
+    assert found == {"3 dB", "9 dB", "31 dB", "5 %"}
+    assert not list(prose.in_text(prose.words_of_code('x = {"dB": f"{3 + y:.1f} dB at {9} %"}')))
+
+
 def code(path):
     """The parsed code cells of a notebook, each with its name."""
     for cell in nbformat.read(path, as_version=4).cells:

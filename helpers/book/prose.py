@@ -15,9 +15,14 @@ AUC, an SSIM, a ratio) may stand in the prose in four ways only:
   It repeats the words of the text, so that another number beside them is still found, and a
   constant that the text no longer holds is reported too.
 
+The words in a code cell are read too, captions and the like: all texts of more than one word. What
+an f-string puts in comes from the run; a comment of the cell, ``# constants: 20 steps``, marks the
+rest.
+
 A few words are constants everywhere and need no comment: see `ALWAYS`.
 """
 
+import ast
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -46,6 +51,7 @@ _FOUND = re.compile(
 )
 _ALWAYS = re.compile(rf"(?<![\w.,])(?:{'|'.join(ALWAYS)})(?!\w)")
 _MARK = re.compile(r"<!--\s*constants:(?P<words>.*?)-->", re.DOTALL)
+_CODE_MARK = re.compile(r"^\s*# constants:(.*)$", re.MULTILINE)
 _FENCE = re.compile(r"^\s*(?P<fence>`{3,}|~{3,}|:{3,})\s*(?P<info>.*)$")
 # directives whose body is text for the reader; of all others nothing is read
 _TEXT = {
@@ -95,13 +101,39 @@ def typed_numbers(path: Path) -> list[Finding]:
     """
     if path.suffix != ".ipynb":
         return list(in_text(path.read_text(encoding="utf-8"), path.name))
-    cells = nbformat.read(path, as_version=4).cells
-    return [
-        finding
-        for cell in cells
-        if cell.cell_type == "markdown"
-        for finding in in_text(cell.source, f"{path.name}, cell {cell.get('id', '?')}")
-    ]
+    found = []
+    for cell in nbformat.read(path, as_version=4).cells:
+        text = cell.source if cell.cell_type == "markdown" else words_of_code(cell.source)
+        found += in_text(text, f"{path.name}, cell {cell.get('id', '?')}")
+    return found
+
+
+def words_of_code(source: str) -> str:
+    """Texts that code shows to a reader, with the marks of its comments.
+
+    Parameters
+    ----------
+    source : str
+        Python.
+
+    Returns
+    -------
+    str
+        MyST. A paragraph each text of more than one word; what an f-string puts in is a role.
+    """
+    tree = ast.parse(source)
+    joined = [node for node in ast.walk(tree) if isinstance(node, ast.JoinedStr)]
+    parts = {id(part) for node in joined for part in ast.walk(node) if part is not node}
+    texts = ["".join(_shown(part) for part in node.values) for node in joined]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and id(node) not in parts and type(node.value) is str:
+            texts.append(node.value)
+    marks = [f"<!-- constants: {words} -->" for words in _CODE_MARK.findall(source)]
+    return "\n\n".join([text for text in texts if " " in text.strip()] + marks)
+
+
+def _shown(part: ast.expr) -> str:
+    return part.value if isinstance(part, ast.Constant) else "{run}`x`"
 
 
 def in_text(text: str, place: str = "text") -> Iterator[Finding]:
