@@ -170,7 +170,9 @@ def interval(
         Without ends (NaN) for fewer than two patients.
     """
     labels, scores = _checked(labels, scores)
-    owner = _owners(patients, labels)
+    _, owner = np.unique(np.asarray(patients), return_inverse=True)
+    if owner.shape != labels.shape:
+        raise ValueError(f"Give one patient for each image, not {len(owner)} for {len(labels)}.")
     value, count = statistic(labels, scores), int(owner.max(initial=-1)) + 1
     if count < 2:
         return Interval(value, math.nan, math.nan, len(labels), count)
@@ -249,7 +251,9 @@ def compare(
     """
     labels, _ = _checked(labels, first)
     scores = np.stack([_checked(labels, values)[1] for values in (first, second)])
-    owner = _owners(patients, labels)
+    _, owner = np.unique(np.asarray(patients), return_inverse=True)
+    if owner.shape != labels.shape:
+        raise ValueError(f"Give one patient for each image, not {len(owner)} for {len(labels)}.")
     if labels.all() or not labels.any():
         raise ValueError("Both classes must have an image to compare areas under the curve.")
     areas = np.array([auc(labels, values) for values in scores])
@@ -294,11 +298,3 @@ def _checked(labels: ArrayLike, scores: ArrayLike) -> tuple[np.ndarray, np.ndarr
     if not np.isfinite(scores).all():
         raise ValueError("A score is not a finite number; look at the network that gave it.")
     return labels, scores
-
-
-def _owners(patients: ArrayLike, labels: np.ndarray) -> np.ndarray:
-    """Number of each image's patient."""
-    _, owner = np.unique(np.asarray(patients), return_inverse=True)
-    if owner.shape != labels.shape:
-        raise ValueError(f"Give one patient for each image, not {len(owner)} for {len(labels)}.")
-    return owner
