@@ -123,7 +123,7 @@ def lossless_board(table: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
             row |= _interval("bpp", group["bpp"], group["patient_id"], seed) | _cost(group)
             row["break_even"] = _images_until(row["weights_kib"], group["bytes"].mean(), best)
             rows.append(row)
-    return _sorted(rows, "bpp")
+    return _sorted(rows, "bits", "bpp")
 
 
 def catalogue(table: pd.DataFrame) -> pd.DataFrame:
@@ -226,19 +226,23 @@ def _cost(group: pd.DataFrame) -> dict[str, float]:
 
 
 def _kib(models: pd.Series) -> float:
-    return sum(weights.path(name).stat().st_size for name in set(models) if name) / 1024
+    """Size of weights; NaN where some of the reference run's are not on this machine."""
+    used = {name for name in models if name}
+    if not all(map(weights.exists, used)):
+        return math.nan
+    return sum(weights.path(name).stat().st_size for name in used) / 1024
 
 
 def _images_until(kib: float, ours: float, theirs: float) -> float:
-    return math.nan if not kib or math.isnan(ours) else break_even(1024 * kib, ours, theirs)
+    return math.nan if not kib or math.isnan(kib + ours) else break_even(1024 * kib, ours, theirs)
 
 
-def _sorted(rows: Sequence[dict], column: str) -> pd.DataFrame:
-    """Modalities in their order, each by rising value."""
+def _sorted(rows: Sequence[dict], *columns: str) -> pd.DataFrame:
+    """Modalities in their order, each by rising values."""
     frame = pd.DataFrame(rows)
     order = {name: place for place, name in enumerate(frame["modality"].unique())}
     return frame.sort_values(
-        ["modality", column],
+        ["modality", *columns],
         key=lambda values: values.map(order) if values.name == "modality" else values,
         ignore_index=True,
     )

@@ -7,7 +7,7 @@ from helpers.experiments.commands import positive
 
 def add_reference(parser: argparse.ArgumentParser) -> None:
     """Add the options of the reference run."""
-    parser.add_argument("--limit", type=positive, help="at most this many images a source")
+    parser.add_argument("--limit", type=positive, help="about so many images a modality")
 
 
 def reference(args: argparse.Namespace) -> int:

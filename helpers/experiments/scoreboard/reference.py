@@ -19,7 +19,7 @@ def run(limit: int | None = None, file: Path = FILE) -> Path:
     Parameters
     ----------
     limit : int, optional
-        At most this many images a source.
+        About so many images a modality.
     file : pathlib.Path
         Where the JSON file goes.
 
