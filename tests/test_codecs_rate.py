@@ -6,7 +6,7 @@ from numcodecs import get_codec
 from helpers import codecs
 
 IMAGE = phantom(96)
-ONE_SIZE = ("cae", "cae-brotli", "ae", "vae", "shrink")  # nothing trades bytes for quality
+ONE_SIZE = ("cae", "cae-brotli", "ae", "vae", "shrink", "hific")  # nothing trades bytes for quality
 AIMED = [name for name in codecs.names(lossless=False) if name not in ONE_SIZE]
 
 
