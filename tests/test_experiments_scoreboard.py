@@ -210,6 +210,12 @@ def test_pictures_at_equal_rates():
     assert pictures.around(bright) == (slice(3, 7), slice(4, 9))
 
 
+def test_the_middle_image_is_neither_easy_nor_hard():
+    table = pd.concat([curve("jpeg2000", rate, k) for k, rate in enumerate((4.0, 1.0, 2.0))])
+    others = curve("hyper", 0.1, 1)
+    assert pictures.middle(pd.concat([table, others])) == "film-2"
+
+
 def test_claims_as_shown_and_counted():
     columns = ["paper", "id", "place", "what", "unit", "claimed", "reference", "run", "verdict"]
     rows = [

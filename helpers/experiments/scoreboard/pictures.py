@@ -8,7 +8,6 @@ from matplotlib.figure import Figure
 
 from helpers import codecs
 from helpers.codecs.rate import rungs
-from helpers.curves import curve
 from helpers.experiments.scoreboard import boards
 from helpers.experiments.scoreboard.measures import decibels
 from helpers.figures import style
@@ -32,8 +31,7 @@ def curves(table: pd.DataFrame) -> Figure:
     Returns
     -------
     matplotlib.figure.Figure
-        Means over images at each setting; codecs with one point are a mark. Settings at which an
-        image came back exactly are left out, and so is what lies outside of the axes.
+        Of one image of each modality, see `middle`; what lies outside of the axes is left out.
     """
     lossy = table[table["kind"] == "lossy"].assign(
         ms_ssim_db=lambda frame: decibels(frame["ms_ssim"])
@@ -42,9 +40,10 @@ def curves(table: pd.DataFrame) -> Figure:
     figure, grid = style.new(len(modalities), 2, height=1.2 + 2.9 * len(modalities))
     for row, modality in zip(grid, modalities, strict=True):
         part = lossy[lossy["modality"] == modality]
+        part = part[part["image_id"] == middle(part)]
         for axes, (metric, (title, seen)) in zip(row, AXES.items(), strict=True):
-            for codec, points in curve(part, metric).groupby("codec", sort=False):
-                points = points[points["bpp"] <= WIDEST]
+            for codec, group in part.groupby("codec", sort=False):
+                points = group[group["bpp"] <= WIDEST].sort_values("bpp")
                 look = style.look(codec) | {"markersize": 4.5, "linewidth": 1.5}
                 axes.plot(points["bpp"], points[metric], label=boards.label(codec), **look)
             axes.set_title(modality)
@@ -55,6 +54,26 @@ def curves(table: pd.DataFrame) -> Figure:
         axes.set_xlabel(style.AXES["bpp"])
     style.legend(figure, grid[0, 0], len(grid[0, 0].get_lines()))
     return figure
+
+
+def middle(part: pd.DataFrame) -> str:
+    """Image of a modality that is neither easy nor hard.
+
+    A mean over images would not do for curves: a setting gives an easy image far fewer bits than
+    a hard one, and their rates may have nothing in common.
+
+    Parameters
+    ----------
+    part : pandas.DataFrame
+        Lossy rows of one modality.
+
+    Returns
+    -------
+    str
+        Id of the image whose files in JPEG 2000 are of median size.
+    """
+    sizes = part[part["codec"] == boards.ANCHOR].groupby("image_id")["bpp"].mean().sort_values()
+    return str(sizes.index[len(sizes) // 2])
 
 
 def compared() -> list[str]:
