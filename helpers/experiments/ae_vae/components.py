@@ -81,7 +81,12 @@ class ComponentsCodec(ImageCodec):
 
     def __init__(self, mean: np.ndarray, components: np.ndarray):
         self.mean, self.components = mean, components.reshape(len(components), -1)
-        self.weights_hash = hashlib.sha256(mean.tobytes() + components.tobytes()).digest()[:4]
+        self._hash = hashlib.sha256(mean.tobytes() + components.tobytes()).digest()[:4]
+
+    @property
+    def weights_hash(self) -> bytes:
+        """First four bytes of the SHA-256 of mean and components."""
+        return self._hash
 
     def compress(self, image: np.ndarray) -> bytes:
         """Code a checked image as a float32 vector."""
