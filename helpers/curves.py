@@ -29,6 +29,22 @@ def curve(table: pd.DataFrame, metric: str = "psnr") -> pd.DataFrame:
     return means[np.isfinite(means[metric])].sort_values(["codec", "bpp"], ignore_index=True)
 
 
+def decibels(ms_ssim: pd.Series) -> pd.Series:
+    """MS-SSIM on a scale on which equal steps look about equal: ``-10 log10(1 - x)``.
+
+    Parameters
+    ----------
+    ms_ssim : pandas.Series
+
+    Returns
+    -------
+    pandas.Series
+        In dB; infinite for equal images.
+    """
+    with np.errstate(divide="ignore"):
+        return -10 * np.log10(1 - ms_ssim)
+
+
 def bd_rate(anchor: pd.DataFrame, test: pd.DataFrame, metric: str = "psnr") -> float:
     """Bjøntegaard's mean difference of rate at equal quality, in per cent.
 

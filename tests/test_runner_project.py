@@ -89,6 +89,8 @@ def test_key_follows_everything_results_depend_on(tiny, monkeypatch, tmp_path):
     keys.append(key("full"))
     tiny.write("helpers/small.py", "def one():\n    return 2\n")
     keys.append(key())
+    tiny.write("helpers/bench/small.py", "SETTINGS = (1, 2)\n")  # pages measure with it, too
+    keys.append(key())
     tiny.write("reference/weights/card.md", "Another card.\n")
     keys.append(key())
     tiny.write("constraints.txt", "numpy==2.0\n")

@@ -19,6 +19,7 @@ from helpers.metrics import ms_ssim
 from helpers.progress import progress
 
 HELP = "curves of the lossy codecs, BD-rates against JPEG 2000 and AVIF, seconds; one thread"
+METRICS = {"psnr": "psnr", "ms_ssim": "ms_ssim_db"}  # name of a BD-rate: column it is of
 # settings from coarse to fine; a codec without has one operating point
 SETTINGS = {
     "jpeg": ("level", (5, 10, 20, 35, 55, 75, 88, 95)),
@@ -29,6 +30,7 @@ SETTINGS = {
     "wavelet": ("step", (128.0, 64.0, 40.0, 25.0, 16.0, 10.0, 6.0, 4.0)),
     "spiht": ("bpp", (0.08, 0.15, 0.25, 0.4, 0.65, 1.0, 1.4, 1.8)),
     "hyper": ("level", (0, 7, 14, 21, 28, 35, 42, 49, 56, 63)),
+    "hyper-msssim": ("level", (0, 7, 14, 21, 28, 35, 42, 49, 56, 63)),
     "cae-brotli": ("", (None,)),
 }
 ANCHORS = ("jpeg2000", "avif")

@@ -12,7 +12,7 @@ from helpers.book.execute import record_path
 from helpers.book.project import Page, Project
 
 # a change to these changes no result
-_NOT_RESULTS = ("book/", "cli.py", "__main__.py", "environment.py", "bench/", "runner.py")
+_NOT_RESULTS = ("book/", "cli.py", "__main__.py", "runner.py")
 _COMMANDS = "commands.py"  # nor does a change to the command line of a part
 
 

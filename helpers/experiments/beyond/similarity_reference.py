@@ -5,18 +5,17 @@ from pathlib import Path
 import pandas as pd
 
 from helpers import weights
-from helpers.bench.lossy import ANCHORS, measure, saved
+from helpers.bench.lossy import ANCHORS, METRICS, measure, saved
 from helpers.codecs.hyperprior.codec import HyperCodec
+from helpers.curves import decibels
 from helpers.experiments import results
 from helpers.experiments.beyond import lossy_reference
-from helpers.experiments.scoreboard.measures import decibels
 
 FILE = results.FOLDER / "beyond-the-papers-msssim.json"
 COMMAND = "python -m helpers reference beyond-the-papers --codec msssim"
 SETS = ("Kermany, 256²", "NIH, 256²", "T1", "FLAIR and T2")
-IMAGES = 3  # of a set
-CODECS = (*ANCHORS, "hyper", "hyper-msssim")
-METRICS = {"psnr": "psnr", "ms_ssim": "ms_ssim_db"}
+IMAGES = 8  # of a set
+CODECS = (*ANCHORS, "jpegxl", "hyper", "hyper-msssim")
 
 
 def run(limit: int | None = None, file: Path = FILE) -> Path:

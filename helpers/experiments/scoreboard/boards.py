@@ -8,14 +8,13 @@ import pandas as pd
 
 from helpers import stats, weights
 from helpers.bench.lossless import JPEG_XL
-from helpers.bench.lossy import ANCHORS, saved
+from helpers.bench.lossy import ANCHORS, METRICS, saved
 from helpers.codecs.catalogue import CATALOGUE, find
-from helpers.experiments.scoreboard.measures import decibels
+from helpers.curves import decibels
 from helpers.measure import break_even
 
 ANCHOR = ANCHORS[0]
 ARCHIVE_BPP = 0.5  # rate of JPEG 2000 at which an archive is thought to be kept
-METRICS = {"psnr": "psnr", "ms_ssim": "ms_ssim_db"}  # name of a BD-rate: column it is of
 
 
 def lossy_board(table: pd.DataFrame, seed: int = 0) -> pd.DataFrame:

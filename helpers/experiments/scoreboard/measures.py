@@ -53,22 +53,6 @@ def measured(
     return table, refused[0] + refused[1]
 
 
-def decibels(ms_ssim: pd.Series) -> pd.Series:
-    """MS-SSIM on a scale on which equal steps look about equal: ``-10 log10(1 - x)``.
-
-    Parameters
-    ----------
-    ms_ssim : pandas.Series
-
-    Returns
-    -------
-    pandas.Series
-        In dB; infinite for equal images.
-    """
-    with np.errstate(divide="ignore"):
-        return -10 * np.log10(1 - ms_ssim)
-
-
 def _lossy(parts: Sequence[Part], names: Sequence[str]) -> tuple[pd.DataFrame, tuple[dict, ...]]:
     chosen = [
         name

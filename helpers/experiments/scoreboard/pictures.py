@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 
 from helpers import codecs
 from helpers.codecs.rate import rungs
+from helpers.curves import decibels
 from helpers.experiments.scoreboard import boards
-from helpers.experiments.scoreboard.measures import decibels
 from helpers.figures import style
 
 STANDARDS = ("jpeg", "jpeg2000", "jpegxl", "avif")
