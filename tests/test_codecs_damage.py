@@ -24,7 +24,7 @@ OWN = [
     pytest.param("ae-delta", marks=pytest.mark.slow),
 ]
 # whose forged payloads have tests of their own: test_codecs_learned_damage, test_codecs_hyperprior
-CHECKED = ["learned", "hyper", "hific"]
+CHECKED = ["learned", "hyper", "hyper-msssim", "hific"]
 # without a checksum of the pixels, or none of the forged streams would decode
 OPTIONS = {"ae-delta": {"model": "tiny-dense", "delta": "float8"}}
 

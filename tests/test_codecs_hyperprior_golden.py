@@ -25,7 +25,13 @@ GOLDEN = {
         24: ("721c8d3bac3ddd03de5dd1b49e1efdc3", 869, 36.312),
         40: ("a8c2c7cd5ab6bbe6a6d6f2487ac77ef4", 1991, 42.544),
         56: ("c59cb402fe68d992aead66ae99d0b6a8", 3532, 49.102),
-    }
+    },
+    "hyper-msssim": {
+        8: ("f90c76fb187cd880632193d691452361", 347, 32.073),
+        24: ("59ab031867b1bd61fd754550a3ceaaf9", 826, 35.832),
+        40: ("cb111a498cc92382fbef2951301220ff", 1901, 41.724),
+        56: ("3154a3dca2259398b41db45c39862581", 3422, 48.085),
+    },
 }
 
 
@@ -73,4 +79,4 @@ def test_golden_numbers(model, level):
 
 
 if __name__ == "__main__":
-    pprint({"hyper-mse": measured("hyper-mse")})
+    pprint({model: measured(model) for model in GOLDEN})

@@ -9,7 +9,7 @@ from helpers import codecs, weights
 from helpers.bench.clock import now
 from helpers.bench.images import Images
 from helpers.bench.report import REFUSALS, Report, grouped, reason
-from helpers.bench.worker import centre, worker
+from helpers.bench.worker import KEEPING, ONE_THREAD, centre, worker
 from helpers.codecs.base import ImageCodec
 from helpers.codecs.catalogue import find
 from helpers.codecs.container import unpack
@@ -65,7 +65,7 @@ def measure(
     """
     dtypes = {image.dtype: centre(image) for image in images}
     rows, refused = [], []
-    with worker() as call:
+    with worker(ONE_THREAD | KEEPING) as call:
         for codec in names:
             for small in dtypes.values():
                 call(_point, codec, 0, small)  # compiles and loads what there is

@@ -18,7 +18,7 @@ from helpers.progress import progress
 HELP = "seconds an image of 256, 512 and 1024 pixels a side, MB/s, memory; one thread"
 SIDES = (256, 512, 1024)
 # asked for by name, they are timed, too
-WITH_FRAMEWORK = ("cae", "cae-brotli", "ae", "vae", "shrink", "hyper", "hific")
+WITH_FRAMEWORK = ("cae", "cae-brotli", "ae", "vae", "shrink", "hyper", "hyper-msssim", "hific")
 COLUMNS = ["codec", "side", "encode_s", "decode_s", "encode_mb_s", "decode_mb_s", "peak_mib"]
 _OPTIONS = {"spiht": {"bpp": 1.0}, "wavelet": {"step": 4.0}, "jpegxl": {"effort": 7}}
 

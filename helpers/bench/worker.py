@@ -13,6 +13,9 @@ from helpers.errors import DataError
 from helpers.lossless import THREAD_VARIABLES
 
 ONE_THREAD = dict.fromkeys((*THREAD_VARIABLES, "NUMBA_NUM_THREADS"), "1")
+# glibc keeps what is freed, instead of asking for it anew, page by page: a quarter less time where
+# large arrays come and go, a tenth more memory
+KEEPING = dict.fromkeys(("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"), str(2**32))
 _WARM_UP = 64  # side of the square on which codecs compile and load, in pixels
 
 

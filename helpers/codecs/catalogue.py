@@ -63,6 +63,10 @@ def _vae(**options) -> Codec:
     return LatentCodec(**{"model": "vae-mammo", **options})
 
 
+def _similar(**options) -> Codec:
+    return HyperCodec(**{"model": "hyper-msssim", **options})
+
+
 CATALOGUE = {
     entry.name: entry
     for entry in (
@@ -132,8 +136,12 @@ CATALOGUE = {
             *("corrected cosine transform, hyperprior, hierarchical context", HyperCodec),
         ),
         Entry(
+            *("hyper-msssim", "learned, lossy, for MS-SSIM", False, True, _S),
+            *("the same, trained for structural similarity", _similar),
+        ),
+        Entry(
             *("hific", "HiFiC counterpart", False, True, _8),
-            *("the same at one low rate, its decoder trained against a critic", HificCodec),
+            *("learned, lossy, at one low rate, its decoder trained against a critic", HificCodec),
         ),
     )
 }

@@ -27,6 +27,7 @@ _LADDERS: dict[str, tuple[int, Callable[[int], dict]]] = {
     "avif": (100, lambda rung: {"level": rung}),
     "wavelet": (768, lambda rung: {"step": 2 ** (16 - rung / 32)}),
     "hyper": (64, lambda rung: {"level": rung}),
+    "hyper-msssim": (64, lambda rung: {"level": rung}),
 }
 _OWN_BUDGET = ("spiht", "wavelet")  # these take bpp= or size= themselves
 
