@@ -14,19 +14,18 @@ networks run in whole numbers (`helpers.models.integer`), so that the reconstruc
 it the decoded image, is the same on every machine, and needs neither Keras nor a GPU.
 """
 
-import os
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import ClassVar
 
 import numpy as np
-from threadpoolctl import ThreadpoolController
 
 from helpers import weights
 from helpers.codecs import residual
 from helpers.codecs.base import ImageCodec
 from helpers.codecs.container import Header
 from helpers.codecs.latents import to_int8
+from helpers.codecs.threads import few_threads
 from helpers.errors import BitstreamError, DataError
 from helpers.models.integer import FRACTION, LIMIT, IntegerAutoencoder
 
@@ -126,7 +125,7 @@ class DeltaCodec(ImageCodec):
         """
         stages = _networks(self.model, weights.sha256(self.model))
         stored, tiles = [], []
-        with _few_threads():
+        with few_threads():
             for tile in _tiles(image):
                 guess = np.zeros((SIDE, SIDE), np.int64)
                 for number, network in enumerate(stages):
@@ -157,7 +156,7 @@ class DeltaCodec(ImageCodec):
         sizes = [_stored_size(network.latent, latent) for network in stages]
         if len(payload) < 1 + count * sum(sizes):
             raise BitstreamError("The payload ends inside its latents; copy the stream again.")
-        with _few_threads():
+        with few_threads():
             for _ in range(count):
                 guess = np.zeros((SIDE, SIDE), np.int64)
                 for number, (network, size) in enumerate(zip(stages, sizes, strict=True)):
@@ -184,21 +183,6 @@ def reconstruct(model: str, films: np.ndarray, latent: str = "float32") -> np.nd
     """
     codec = DeltaCodec(model, latent=latent)
     return np.stack([codec.predict(film)[1] for film in films]).astype(np.int16)
-
-
-@lru_cache(maxsize=1)
-def _blas() -> ThreadpoolController:
-    """Find NumPy's BLAS; once, since that takes milliseconds."""
-    return ThreadpoolController().select(user_api="blas")
-
-
-def _few_threads():
-    """Limit BLAS to as many threads as OMP_NUM_THREADS asks for, else to one.
-
-    With matrices this narrow, more of them only wait for each other; the result is the same.
-    """
-    asked = os.environ.get("OMP_NUM_THREADS", "1")
-    return _blas().limit(limits=int(asked) if asked.isdecimal() else 1)
 
 
 def _store(latent: np.ndarray, kind: str) -> bytes:

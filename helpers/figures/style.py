@@ -14,6 +14,7 @@ logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
 
 WIDTH = 6.2  # inches: with 12-point letters still readable on a phone
 RC = {
+    "figure.max_open_warning": 0,  # the frames of a slider are open together
     "font.size": 12,
     "axes.titlesize": 12,
     "axes.labelsize": 12,

@@ -23,6 +23,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from helpers.codecs.threads import few_threads
 from helpers.models.hyperprior.layout import BANDS, GROUPS, LOG_SCALE, ORDER, STAGES
 from helpers.models.integer import FRACTION, LIMIT, Affine, leaky
 
@@ -88,6 +89,10 @@ class IntegerContext:
         (h, w, 256) float64 array
             Latents in 2**-8 steps, whole numbers.
         """
+        with few_threads():
+            return self._walk(side, level, shape, code)
+
+    def _walk(self, side, level, shape, code):
         hyper = self._hyper(side, level, shape)
         known = np.zeros((*shape, BANDS))
         values = np.zeros((*shape, BANDS))

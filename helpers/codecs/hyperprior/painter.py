@@ -18,6 +18,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from helpers.codecs.hyperprior.integers import shuffled
+from helpers.codecs.threads import few_threads
 from helpers.models.hyperprior.layout import BANDS, BLOCK, MIDDLE
 from helpers.models.integer import FRACTION, LIMIT, Affine, Matmul
 
@@ -70,6 +71,10 @@ class IntegerPainter:
         (16 h, 16 w) int64 array
             Grey levels, 0 to 255.
         """
+        with few_threads():
+            return self._paint(grey, latents)
+
+    def _paint(self, grey, latents):
         grey, latents = _limited(grey), _limited(latents)
         height, width = grey.shape[:2]
         flat = self.blocks(grey.reshape(-1, BANDS), self.matmul)
