@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -89,6 +90,25 @@ def _sha256(file: Path, version: tuple[int, int]) -> bytes:
 def card(name: str) -> dict:
     """What the weights are: data, loss, schedule, device, date, measured quality."""
     return read_card(path(name))
+
+
+def size(names: Iterable[str]) -> int:
+    """Bytes of all files that some weights need, what they build on counted once.
+
+    Parameters
+    ----------
+    names : iterable of str
+        The empty one stands for no weights.
+
+    Raises
+    ------
+    DataError
+        If there are no such weights on this machine.
+    """
+    files = {path(name) for name in names if name}
+    cards = [read_card(file) for file in files if file.with_suffix(".json").is_file()]
+    files |= {path(name) for about in cards for name in about.get("needs", ())}
+    return sum(file.stat().st_size for file in files)
 
 
 def read_card(file: Path) -> dict:

@@ -239,3 +239,10 @@ def test_damaged_8_bit_weights_are_one_sentence(folder, stored, reason):
     good = {"w": LEVELS, "w:scale": 2 * SCALE}
     (folder / "own.safetensors").write_bytes(to_bytes(good))
     assert np.array_equal(weights.arrays("own")["w"], np.full((2, 3), 2))
+
+
+def test_sizes_count_what_the_weights_build_on():
+    one, two = (weights.path(name).stat().st_size for name in ("hific-chest", "hyper-mse"))
+    assert weights.size(["hific-chest"]) == one + two
+    assert weights.size(["hific-chest", "hyper-mse", ""]) == one + two
+    assert weights.size([""]) == 0

@@ -112,7 +112,7 @@ def lossless(table: pd.DataFrame) -> pd.DataFrame:
     }
     rows = []
     for codec, group in table.groupby("codec", sort=False):
-        weight = sum(weights.path(model).stat().st_size for model in set(group.model) if model)
+        weight = weights.size(set(group.model))
         decoded = group[group.decode_s.notna()]
         row = {
             "codec": codec,

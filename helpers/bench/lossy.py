@@ -109,7 +109,7 @@ def lossy(table: pd.DataFrame) -> pd.DataFrame:
             found = deltas.loc[deltas.codec == codec, anchor]
             row |= {f"bd_rate_{anchor}": found.mean(), f"bd_rate_{anchor}_worst": found.max()}
         means = group.groupby("point")[["bpp", "psnr", "ms_ssim"]].mean().reset_index()
-        weight = sum(weights.path(name).stat().st_size for name in set(group.model) if name)
+        weight = weights.size(set(group.model))
         row |= {
             "points": means.to_dict("records"),
             "encode_s": group.encode_s.mean(),

@@ -92,6 +92,7 @@ def train(
         "paper": "beyond-the-papers",
         "loss": f"{SQUARED:.5f} squared error + LPIPS - {BELIEVED} log of the critic's belief",
         "begun_from": {BASE: weights.sha256(BASE).hex()},
+        "needs": [BASE],  # to decode, beside these
         "level": level,
         "features": origin,
         "optimiser": f"Adam, betas 0.5 and 0.99; linear to 0 over the last {DECAY:.0%}",

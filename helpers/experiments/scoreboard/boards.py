@@ -229,7 +229,7 @@ def _kib(models: pd.Series) -> float:
     used = {name for name in models if name}
     if not all(map(weights.exists, used)):
         return math.nan
-    return sum(weights.path(name).stat().st_size for name in used) / 1024
+    return weights.size(used) / 1024
 
 
 def _images_until(kib: float, ours: float, theirs: float) -> float:
