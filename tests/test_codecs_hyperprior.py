@@ -122,7 +122,7 @@ def test_a_stream_names_its_rate_and_weights():
     header, payload = unpack(HyperCodec(11).encode(image))
     assert (header.codec, header.model, payload[0]) == ("hyper", MODEL, 11)
     config = HyperCodec(11).get_config()
-    assert config == {"id": "hyper", "level": 11, "model": MODEL}
+    assert config == {"id": "hyper", "level": 11, "model": MODEL, "rounds": 2, "margin": 2.0}
     assert get_codec(config).encode(image) == HyperCodec(11).encode(image)
 
 

@@ -3,7 +3,8 @@
 What its whole numbers say must never change, on any machine: then no stream would decode. What its
 floats do may differ by a hair, so rates and qualities have a tolerance. Where the weights in
 ``reference/weights`` are trained anew, print the new values with
-``python tests/test_codecs_hyperprior_golden.py`` and put them in place of `GOLDEN`.
+``python tests/test_codecs_hyperprior_golden.py`` and put them in place of `GOLDEN`. An encoder that
+searches in another way changes bytes and decibels, and only those.
 """
 
 import hashlib
@@ -21,16 +22,16 @@ IMAGE = phantom(128)
 LEVELS = (8, 24, 40, 56)
 GOLDEN = {
     "hyper-mse": {
-        8: ("e5eb509e2f389e3425e651cf29fbd046", 348, 32.141),
-        24: ("721c8d3bac3ddd03de5dd1b49e1efdc3", 869, 36.312),
-        40: ("a8c2c7cd5ab6bbe6a6d6f2487ac77ef4", 1991, 42.544),
-        56: ("c59cb402fe68d992aead66ae99d0b6a8", 3532, 49.102),
+        8: ("e5eb509e2f389e3425e651cf29fbd046", 402, 33.012),
+        24: ("721c8d3bac3ddd03de5dd1b49e1efdc3", 995, 37.494),
+        40: ("a8c2c7cd5ab6bbe6a6d6f2487ac77ef4", 2127, 43.576),
+        56: ("c59cb402fe68d992aead66ae99d0b6a8", 3640, 50.124),
     },
     "hyper-msssim": {
-        8: ("f90c76fb187cd880632193d691452361", 347, 32.073),
-        24: ("59ab031867b1bd61fd754550a3ceaaf9", 826, 35.832),
-        40: ("cb111a498cc92382fbef2951301220ff", 1901, 41.724),
-        56: ("3154a3dca2259398b41db45c39862581", 3422, 48.085),
+        8: ("f90c76fb187cd880632193d691452361", 380, 32.65),
+        24: ("59ab031867b1bd61fd754550a3ceaaf9", 935, 36.826),
+        40: ("cb111a498cc92382fbef2951301220ff", 2023, 42.643),
+        56: ("3154a3dca2259398b41db45c39862581", 3538, 49.166),
     },
 }
 

@@ -112,7 +112,7 @@ def test_the_critic_is_told_what_the_file_says(bank):
 
 def test_the_level_comes_closest_to_the_rate(monkeypatch):
     class Made:
-        def __init__(self, level, model):
+        def __init__(self, level, model, **options):
             self.level = level
 
         def encode(self, image):

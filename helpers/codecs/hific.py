@@ -26,14 +26,16 @@ from helpers import weights
 from helpers.codecs import residual
 from helpers.codecs.base import ImageCodec
 from helpers.codecs.container import Header
-from helpers.codecs.hyperprior.floats import analysed, blocks
+from helpers.codecs.hyperprior.closed_loop import refined
+from helpers.codecs.hyperprior.floats import blocks
 from helpers.codecs.hyperprior.model import trained
 from helpers.codecs.hyperprior.painter import IntegerPainter
-from helpers.codecs.hyperprior.stream import decode_steps, encode
+from helpers.codecs.hyperprior.stream import AT_PRICE, decode_steps, encode
 from helpers.errors import BitstreamError, DataError
 from helpers.models.hyperprior.layout import BLOCK, MIDDLE
 
-BASE = "hyper-mse"  # the codec whose latents these are
+BASE = "hyper-mse"  # the codec whose latents these are,
+AS_TRAINED = {"rounds": 0, "margin": AT_PRICE}  # from an encoder like that of the training
 MAX_PIXELS = 2**22  # padding included: whole numbers are slow
 
 
@@ -115,7 +117,8 @@ class HificCodec(ImageCodec):
             [(0, -side % BLOCK) for side in image.shape],
             mode="edge",
         )
-        code, _ = encode(model, *analysed(model, unit, level), level)
+        latents = refined(model, unit, level, **AS_TRAINED)
+        code, _ = encode(model, *latents, level, margin=AS_TRAINED["margin"])
         return Painted(code, self._painted(code, image.shape))
 
     def compress(self, image: np.ndarray) -> bytes:

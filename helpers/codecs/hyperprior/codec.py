@@ -19,14 +19,16 @@ import numpy as np
 from helpers.codecs import window
 from helpers.codecs.base import ImageCodec
 from helpers.codecs.container import Header
-from helpers.codecs.hyperprior.floats import analysed, blocks, synthesised
+from helpers.codecs.hyperprior.closed_loop import ROUNDS, refined
+from helpers.codecs.hyperprior.floats import blocks, synthesised
 from helpers.codecs.hyperprior.integers import LEVELS
 from helpers.codecs.hyperprior.model import trained
-from helpers.codecs.hyperprior.stream import decode, encode
+from helpers.codecs.hyperprior.stream import MARGIN, decode, encode
 from helpers.errors import BitstreamError
 from helpers.models.hyperprior.layout import BLOCK, MIDDLE
 
 MAX_PIXELS = 2**24  # padding included
+MOST_ROUNDS = 16
 
 
 class HyperCodec(ImageCodec):
@@ -38,6 +40,10 @@ class HyperCodec(ImageCodec):
         Rate, 0 (fewest bits) to 63.
     model : str
         Name of the weights.
+    rounds : int
+        How often the encoder looks at what its decoder will show, 0 to 16.
+    margin : float
+        How many times the price of the added error rounding towards the mean must save in bits.
 
     Notes
     -----
@@ -48,10 +54,20 @@ class HyperCodec(ImageCodec):
 
     codec_id: ClassVar[str] = "hyper"
 
-    def __init__(self, level: int = 32, model: str = "hyper-mse"):
-        if level not in range(LEVELS):
-            raise ValueError(f"level is a whole number from 0 to {LEVELS - 1}, not {level}.")
+    def __init__(
+        self,
+        level: int = 32,
+        model: str = "hyper-mse",
+        rounds: int = ROUNDS,
+        margin: float = MARGIN,
+    ):
+        for name, value, end in (("level", level, LEVELS), ("rounds", rounds, MOST_ROUNDS + 1)):
+            if value not in range(end):
+                raise ValueError(f"{name} is a whole number from 0 to {end - 1}, not {value}.")
+        if not margin > 0:
+            raise ValueError(f"margin is a number above 0, not {margin}.")
         self.level, self.model = int(level), model
+        self.rounds, self.margin = int(rounds), float(margin)
 
     def compress(self, image: np.ndarray) -> bytes:
         """Code a checked image; see the table at the top of this file."""
@@ -64,8 +80,8 @@ class HyperCodec(ImageCodec):
         model = trained(self.model)
         unit = window.to_unit(image) * np.float32(255) - MIDDLE
         unit = np.pad(unit, [(0, -side % BLOCK) for side in image.shape], mode="edge")
-        latents, side = analysed(model, unit, self.level)
-        payload, _ = encode(model, latents, side, self.level)
+        found = refined(model, unit, self.level, self.rounds, self.margin)
+        payload, _ = encode(model, *found, self.level, margin=self.margin)
         return bytes([self.level]) + window.store(image) + payload
 
     def expand(self, payload: bytes, header: Header) -> np.ndarray:

@@ -87,6 +87,24 @@ def synthesised(model: Trained, latents: np.ndarray, level: int) -> np.ndarray:
     return picture
 
 
+def cosine_transform(model: Trained, picture: np.ndarray) -> np.ndarray:
+    """Latents of a picture as they would be without the networks.
+
+    Parameters
+    ----------
+    model : Trained
+    picture : (16 h, 16 w) float32 array
+
+    Returns
+    -------
+    (h, w, 256) float32 array
+    """
+    height, width = blocks(picture.shape)
+    pieces = picture.reshape(height, BLOCK, width, BLOCK).transpose(0, 2, 1, 3)
+    bands = model.network.cosines.numpy().reshape(BANDS, BLOCK**2)
+    return pieces.reshape(height, width, BLOCK**2) @ bands.T
+
+
 def _tiles(shape: tuple[int, int]):
     """Tiles of blocks: where they lie, the same with a margin, and the tile within the latter."""
     for top in range(0, shape[0], _TILE):

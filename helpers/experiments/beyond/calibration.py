@@ -14,7 +14,7 @@ from helpers.codecs.hyperprior import symbols
 from helpers.codecs.hyperprior.floats import analysed
 from helpers.codecs.hyperprior.integers import LEVELS, SCALES
 from helpers.codecs.hyperprior.model import assembled
-from helpers.codecs.hyperprior.stream import symbolise
+from helpers.codecs.hyperprior.stream import AT_PRICE, symbolise
 from helpers.models.hyperprior.network import Hyperprior
 from helpers.progress import progress
 
@@ -77,6 +77,6 @@ def counted(arrays: Mapping[str, np.ndarray], pictures: Iterable[Tensor]) -> np.
     for number, picture in enumerate(progress(list(pictures), "counting")):
         level = number * 37 % LEVELS  # all rates, evenly
         latents, side = analysed(model, picture.numpy(), level)
-        symbolise(model, latents, side, level, write)
+        symbolise(model, latents, side, level, write, AT_PRICE)
     prior = arrays["chances"] / 2**16
     return np.rint((yes + PRIOR * prior) / (asked + PRIOR) * 2**16).astype(np.int32)

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from helpers import perceptual, weights
-from helpers.codecs.hific import BASE
+from helpers.codecs.hific import AS_TRAINED, BASE
 from helpers.codecs.hyperprior.codec import HyperCodec
 from helpers.codecs.hyperprior.integers import LEVELS
 from helpers.codecs.hyperprior.model import trained
@@ -147,7 +147,7 @@ def level_of(rate: float, sources: list[ImageSet], count: int = 8) -> int:
     some = [image for images in sources for image in images.spread(count).images]
 
     def mean(level: int) -> float:
-        codec = HyperCodec(level, BASE)
+        codec = HyperCodec(level, BASE, **AS_TRAINED)
         return float(np.mean([8 * len(codec.encode(image)) / image.size for image in some]))
 
     low, high = 0, LEVELS - 1

@@ -5,7 +5,7 @@ import pandas as pd
 
 from helpers import metrics, perceptual
 from helpers.codecs import residual
-from helpers.codecs.hific import BASE, HificCodec
+from helpers.codecs.hific import AS_TRAINED, BASE, HificCodec
 from helpers.codecs.hyperprior.codec import HyperCodec
 from helpers.data import ImageSet
 from helpers.progress import progress
@@ -28,7 +28,7 @@ def decoded(film: np.ndarray) -> dict[str, tuple[int, np.ndarray]]:
     """
     painter = HificCodec()
     stream = painter.encode(film)
-    plain = HyperCodec(painter.level, BASE)
+    plain = HyperCodec(painter.level, BASE, **AS_TRAINED)
     same = plain.encode(film)
     return {
         SQUARED: (len(same), plain.decode(same)),

@@ -7,7 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from helpers.codecs.hyperprior.floats import analysed
+from helpers.codecs.hific import AS_TRAINED
+from helpers.codecs.hyperprior.closed_loop import refined
 from helpers.codecs.hyperprior.model import Trained
 from helpers.codecs.hyperprior.stream import encode
 from helpers.data import ImageSet
@@ -45,7 +46,8 @@ class Bank:
         self.pairs = []
         for image in progress([image for images in sources for image in images.images], "latents"):
             picture = padded(image)
-            _, latents = encode(model, *analysed(model, picture, level), level)
+            found = refined(model, picture, level, **AS_TRAINED)
+            _, latents = encode(model, *found, level, margin=AS_TRAINED["margin"])
             self.pairs.append((latents.transpose(2, 0, 1), picture / UNIT))
 
     def draw(self, count: int, chance: np.random.Generator) -> tuple[Tensor, Tensor]:

@@ -8,6 +8,7 @@ import pandas as pd
 
 from helpers.bench.lossy import ANCHORS, bd_rates, measure, saved
 from helpers.codecs.hyperprior import floats, stream, symbols
+from helpers.codecs.hyperprior.closed_loop import ROUNDS, refined
 from helpers.codecs.hyperprior.codec import HyperCodec
 from helpers.codecs.hyperprior.integers import LEVELS
 from helpers.codecs.hyperprior.model import Trained, trained
@@ -17,7 +18,7 @@ from helpers.progress import progress
 
 CODECS = (*ANCHORS, "hyper", "jpegxl", "jpeg")
 POINTS = (0, 12, 24, 36, 48, 60)  # levels at which parts are left out
-NEVER = 1e9  # a thrift that no symbol passes
+NEVER = 1e9  # a margin that no saving reaches
 STAYS = 400  # as many answers as a counter remembers
 
 
@@ -71,7 +72,9 @@ def without(sets: Mapping[str, ImageSet], name: str = HyperCodec().model) -> pd.
     rows = []
     for label, images in sets.items():
         for k in progress(range(len(images)), label):
-            found = {part: _curve(images.images[k], *of) for part, of in variants.items()}
+            found = {
+                part: _curve(images.images[k], of[0], **of[1]) for part, of in variants.items()
+            }
             whole = found.pop("whole")
             for part, curve in found.items():
                 row = {"set": label, "image_id": images.ids[k], "patient_id": images.patients[k]}
@@ -103,7 +106,7 @@ def estimated(image: np.ndarray, level: int, name: str = HyperCodec().model) -> 
         torch.manual_seed(0)
         whole = torch.from_numpy(picture)[None, None]
         rate, _ = model.network(whole, torch.tensor([level / (LEVELS - 1)]))
-    latents, side = floats.analysed(model, picture, level)
+    latents, side = refined(model, picture, level)
     tables = {"normal": symbols.normal_chances(), "counted": model.chances}
     costs = {key: symbols.costs(chances) for key, chances in tables.items()}
     total = dict.fromkeys(tables, 0.0)
@@ -155,7 +158,8 @@ def _variants(model: Trained) -> dict[str, tuple[Trained, dict]]:
     """Models and options of the encoder with one part missing, by the part."""
     return {
         "whole": (model, {}),
-        "thrifty rounding": (model, {"thrift": NEVER}),
+        "thrifty rounding": (model, {"margin": NEVER}),
+        "looking again": (model, {"rounds": 0}),
         "chances that follow the picture": (model, {"trust": STAYS}),
         "counted chances": (model._replace(chances=symbols.normal_chances()), {}),
         "the synthesis network": (silenced(model, analysis=False), {}),
@@ -163,11 +167,17 @@ def _variants(model: Trained) -> dict[str, tuple[Trained, dict]]:
     }
 
 
-def _curve(image: np.ndarray, model: Trained, options: dict) -> pd.DataFrame:
+def _curve(
+    image: np.ndarray,
+    model: Trained,
+    rounds: int = ROUNDS,
+    margin: float = stream.MARGIN,
+    trust: int = stream.TRUST,
+) -> pd.DataFrame:
     picture, rows = padded(image), []
     for point, level in enumerate(POINTS):
-        latents, side = floats.analysed(model, picture, level)
-        payload, made = stream.encode(model, latents, side, level, **options)
+        latents, side = refined(model, picture, level, rounds, margin)
+        payload, made = stream.encode(model, latents, side, level, trust, margin)
         shown = floats.synthesised(model, made, level)[: image.shape[0], : image.shape[1]]
         shown = np.rint(np.clip(shown + MIDDLE, 0, 255))
         error = float(np.mean((shown - image) ** 2))
