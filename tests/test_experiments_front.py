@@ -48,6 +48,10 @@ def test_numbers_have_one_value_for_each_name():
     assert lesions.index.is_unique
     assert (lesions["lost"] <= lesions["seen"]).all()
     assert numbers.learned_lossy().index.is_unique
+    apart = numbers.out_of_reach()
+    missing = numbers.learned_lossy()["jpeg2000"].xs("hyper", level="codec").isna()
+    assert set(apart.index) == set(missing.index[missing])
+    assert (apart > 0).all(axis=None)
 
 
 def test_a_missing_reference_run_is_named(monkeypatch, tmp_path):

@@ -114,6 +114,27 @@ def learned_lossy() -> pd.DataFrame:
     return deltas.groupby(["set", "codec"], sort=False)[["jpeg2000", "avif"]].mean()
 
 
+def out_of_reach() -> pd.DataFrame:
+    """Sets for which the learned lossy codec's coarsest level comes too late for a BD-rate.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Index set; columns hyper, the least mean rate of that codec, and avif, AVIF's at the same
+        PSNR, both in bits a pixel.
+    """
+    tables = _tables("beyond-the-papers-lossy", "beyond-the-papers --codec lossy")
+    means = tables["deltas"].query("codec == 'hyper'").groupby("set", sort=False)["jpeg2000"].mean()
+    lines = tables["curves"].sort_values("psnr").groupby(["set", "codec"])
+    found = {}
+    for name in means.index[means.isna()]:
+        ours, theirs = (lines.get_group((name, codec)) for codec in ("hyper", "avif"))
+        first = ours.iloc[0]
+        there = np.interp(first["psnr"], theirs["psnr"], theirs["bpp"])
+        found[name] = {"hyper": float(first["bpp"]), "avif": float(there)}
+    return pd.DataFrame.from_dict(found, orient="index", columns=["hyper", "avif"])
+
+
 def seconds() -> pd.DataFrame:
     """How long the learned lossless codec takes.
 
